@@ -1,0 +1,33 @@
+"""Where this machine keeps what Pratique needs, and nothing else. Read once per call, from the environment only.
+
+| variable | meaning | default |
+|---|---|---|
+| PRATIQUE_HOME | keys, snapshots and the default store | `~/.pratique` |
+| PRATIQUE_STORE | evidence store, any fsspec URI | `$PRATIQUE_HOME/store` |
+| PRATIQUE_KEY | private key that signs the gate's evidence | `$PRATIQUE_HOME/keys/gate.key`, made on first use |
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """The one folder that holds everything we keep on this machine."""
+    return Path(os.environ.get("PRATIQUE_HOME") or Path.home() / ".pratique")
+
+
+def store_uri() -> str:
+    """Where evidence goes unless the caller names another store."""
+    return os.environ.get("PRATIQUE_STORE") or str(home() / "store")
+
+
+def gate_key() -> Path:
+    """The private key of this machine's own gate."""
+    return Path(os.environ.get("PRATIQUE_KEY") or home() / "keys" / "gate.key")
+
+
+def snapshots() -> Path:
+    """Where private copies of artifacts live."""
+    return home() / "snapshots"
