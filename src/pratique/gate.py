@@ -1,0 +1,179 @@
+"""Run what the policy requires, sign and store what was seen, decide, and issue a clearance that lapses.
+
+    admission = pass_gate("models/base", policy=Policy.load("policy.yaml"))
+    admission.require()          # raises Denied, with every reason
+    train(admission.artifact.root)
+
+In the order of the code:
+
+1. Take a private, hashed copy of the artifact.
+2. Run each required check on the copy. A check that cannot finish leaves no evidence, and no evidence denies.
+3. Sign each report, store it, read it back and verify it as anybody else would: the gate believes its own store no more
+   than a stranger does, and judges only what it has just seen.
+4. Decide. On admission, sign and store a clearance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from pratique import checking, settings, signing
+from pratique.artifacts import Artifact, Limits, Progress, open_artifact
+from pratique.errors import CheckError, Denied, PolicyError, StoreError
+from pratique.judging import Verdict, decide
+from pratique.policies import Policy
+from pratique.signing import INTOTO, Signer
+from pratique.statements import Clearance, Evidence, Vouched
+from pratique.store import Store
+from pratique.vouching import collect
+
+Tell = Callable[[str, str], None]
+"""Called with a check's name and `started` or `done`, for a progress bar."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """How it went at the gate, whichever way."""
+
+    verdict: Verdict
+    artifact: Artifact
+    """The private copy that was looked at; on admission, the one to use."""
+
+    evidence: tuple[Vouched[Evidence], ...]
+    """What the checks saw, signed."""
+
+    clearance: Clearance | None
+    """None unless admitted."""
+
+    clearance_digest: str
+    """Names the stored clearance; '' without one."""
+
+    problems: tuple[str, ...]
+    """Checks that could not finish, and why."""
+
+    def require(self) -> Admission:
+        """Return self if admitted.
+
+        Raises:
+            Denied: with the verdict and all its reasons.
+        """
+        if not self.verdict.admitted:
+            raise Denied(self.verdict)
+        return self
+
+
+def pass_gate(
+    uri: str,
+    *,
+    policy: Policy | None = None,
+    store: Store | None = None,
+    signer: Signer | None = None,
+    run_id: str = "",
+    limits: Limits | None = None,
+    now: datetime | None = None,
+    progress: Progress | None = None,
+    tell: Tell | None = None,
+) -> Admission:
+    """Hold an artifact against a policy.
+
+    Args:
+        uri: the artifact, a local path or any fsspec URI.
+        policy: what must hold; the baseline policy for a model if left out.
+        store: where evidence goes; `$PRATIQUE_STORE` if left out.
+        signer: who signs; this machine's gate key if left out. The policy must trust it.
+        run_id: names the pipeline run in the evidence.
+        limits: how large the artifact may be.
+        now: the moment of the decision; for tests.
+        progress: called with bytes copied.
+        tell: called as checks start and finish.
+
+    Raises:
+        ArtifactError, PolicyError, StoreError: nothing could be decided; nothing was admitted.
+    """
+    policy = policy or Policy.baseline()
+    store = store or Store()
+    signer = signer or signing.own_signer(settings.gate_key())
+    now = now or datetime.now(timezone.utc)
+    _ensure_trusted(policy, signer)
+
+    artifact = open_artifact(uri, kind=policy.subject, limits=limits, progress=progress)  # 1
+    made, absences = _observe(artifact, policy, store, signer, run_id, now, tell or _silent)  # 2, 3
+    seen = collect(store, "evidence", artifact.subject, policy.evidence_keys, Evidence.parse)
+    fresh = tuple(one for one in seen.vouched if one.digest in made)
+    if len(fresh) != len(made):
+        raise StoreError(f"the store {store.uri} does not return what was written to it: {'; '.join(seen.refused) or 'missing'}")
+    verdict = decide(policy, artifact.subject, fresh, now=now, absences=absences)  # 4
+    clearance, digest = _clear(verdict, artifact, store, signer, run_id) if verdict.admitted else (None, "")
+    return Admission(
+        verdict=verdict, artifact=artifact, evidence=fresh, clearance=clearance, clearance_digest=digest,
+        problems=tuple(f"{name}: {reason}" for name, reason in absences.items()),
+    )  # fmt: skip
+
+
+def observe(
+    name: str, artifact: Artifact, policy: Policy, *, store: str = "", run_id: str = "", now: datetime | None = None
+) -> Evidence:
+    """Run one required check and bind what it saw to the bytes it saw it in. Nothing is signed or stored."""
+    chosen, options = policy.question(name, store)
+    return Evidence(
+        check=name, check_version=chosen.version, subject=artifact.subject, kind=artifact.kind,
+        report=checking.run(chosen, artifact, options), options_digest=options.digest, policy_digest=policy.digest,
+        run_id=run_id, made_at=now or datetime.now(timezone.utc),
+    )  # fmt: skip
+
+
+def _observe(
+    artifact: Artifact, policy: Policy, store: Store, signer: Signer, run_id: str, now: datetime, tell: Tell
+) -> tuple[set[str], dict[str, str]]:
+    """The digests of what was stored, and why the other checks left nothing."""
+    made: set[str] = set()
+    absences: dict[str, str] = {}
+    for name in policy.require:
+        tell(name, "started")
+        try:
+            evidence = observe(name, artifact, policy, store=store.uri, run_id=run_id, now=now)
+        except CheckError as error:
+            absences[name] = error.diagnostics().replace("\nHint: ", "; ")
+        else:
+            bundle = signing.sign(evidence.statement(), INTOTO, signer)
+            made.add(store.add("evidence", artifact.subject, bundle, check=name))
+        tell(name, "done")
+    return made, absences
+
+
+def _clear(verdict: Verdict, artifact: Artifact, store: Store, signer: Signer, run_id: str) -> tuple[Clearance, str]:
+    clearance = cleared(verdict, signer, role="gate", resource_uri=artifact.uri, run_id=run_id)
+    bundle = signing.sign(clearance.statement(), INTOTO, signer)
+    return clearance, store.add("clearances", artifact.subject, bundle)
+
+
+def cleared(
+    verdict: Verdict, signer: Signer, *, role: str, resource_uri: str, run_id: str, channel: str = "", sequence: int = 0
+) -> Clearance:
+    """The clearance that an admission is worth."""
+    if not verdict.admitted:
+        raise Denied(verdict)
+    return Clearance(
+        subject=verdict.subject, kind=verdict.kind, verifier=f"urn:pratique:{role}:{signing.fingerprint(signer.public)}",
+        resource_uri=resource_uri, policy_digest=verdict.policy_digest, evidence=verdict.evidence,
+        levels=verdict.levels, made_at=verdict.decided_at, expires=verdict.expires, run_id=run_id, channel=channel,
+        sequence=sequence, waived=verdict.waived,
+    )  # fmt: skip
+
+
+def _ensure_trusted(policy: Policy, signer: Signer) -> None:
+    own = signing.fingerprint(signer.public)
+    if own not in {key.fingerprint for key in policy.evidence_keys}:
+        names = ", ".join(key.name for key in policy.evidence_keys)
+        raise PolicyError(
+            f"this gate signs with {own[:19]}…, whose evidence the policy does not trust (it trusts {names})",
+            file=policy.file,
+            hint="pass the right key (--key, PRATIQUE_KEY), or list this key's .pub under `trust` and `evidence.signers`",
+        )
+
+
+def _silent(name: str, event: str) -> None:
+    """No progress bar."""
+

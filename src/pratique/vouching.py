@@ -1,0 +1,65 @@
+"""From bytes in a store to statements that somebody trusted has signed. The only way from one to the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from pratique import documents, signing
+from pratique.artifacts import Subject
+from pratique.errors import EvidenceError, Malformed, WrongSubject
+from pratique.signing import TrustedKey
+from pratique.statements import Vouched
+from pratique.store import Shelf, Store
+
+
+class _About(Protocol):
+    @property
+    def subject(self) -> Subject: ...
+
+
+S = TypeVar("S", bound=_About)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected(Generic[S]):
+    """What a store holds about a subject."""
+
+    vouched: tuple[Vouched[S], ...]
+    """What proves something."""
+
+    refused: tuple[str, ...] = field(default=())
+    """Why each of the others proves nothing, for people."""
+
+
+def collect(
+    store: Store, shelf: Shelf, subject: Subject, trusted: Iterable[TrustedKey], parse: Callable[[bytes], S]
+) -> Collected[S]:
+    """Read, verify and parse everything that a store holds about a subject.
+
+    One bad bundle spoils nothing but itself: it is reported and left out, which can only ever deny.
+
+    Raises:
+        StoreError: the store itself could not be read.
+    """
+    keys = tuple(trusted)
+    vouched: list[Vouched[S]] = []
+    refused: list[str] = []
+    for path, bundle in store.read(shelf, subject):
+        try:
+            vouched.append(_one(path, bundle, subject, keys, parse))
+        except EvidenceError as error:
+            refused.append(f"{path}: {error}")
+    return Collected(vouched=tuple(vouched), refused=tuple(refused))
+
+
+def _one(path: str, bundle: bytes, subject: Subject, keys: Sequence[TrustedKey], parse: Callable[[bytes], S]) -> Vouched[S]:
+    digest = documents.sha256(bundle)
+    if digest.removeprefix("sha256:") not in path:
+        raise Malformed("its bytes are not the ones that its name promises")
+    verified = signing.verify(bundle, keys, what="the statement")
+    statement = parse(verified.payload)
+    if statement.subject != subject:
+        raise WrongSubject(f"it is about {statement.subject.digest}, replayed for another artifact")
+    return Vouched(statement=statement, signers=verified.signers, digest=digest)
