@@ -257,7 +257,9 @@ def _download(uri: str, work: Path, limits: Limits) -> Path:
     except ArtifactError:
         raise
     except ImportError as error:
-        raise ArtifactRefused(f"no driver for {uri}: {error}", hint="pip install the fsspec driver, e.g. s3fs or gcsfs") from error
+        raise ArtifactRefused(
+            f"no driver for {uri}: {error}", hint="pip install the fsspec driver, e.g. s3fs or gcsfs"
+        ) from error
     except Exception as error:  # fsspec drivers raise whatever their client library raises
         raise ArtifactError(f"cannot reach {uri}: {type(error).__name__}: {error}") from error
 
@@ -334,7 +336,7 @@ def _take(path: Path, name: str, copy: Path | None, budget: _Budget, progress: P
     with open(descriptor, "rb", buffering=0) as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ArtifactChanged(f"{name} turned into something that is not a regular file")
-        target = open(copy, "xb") if copy is not None else None
+        target = open(copy, "xb") if copy is not None else None  # noqa: SIM115
         try:
             while block := stream.read(_BLOCK):
                 budget.read(len(block), name)

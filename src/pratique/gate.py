@@ -103,7 +103,9 @@ def pass_gate(
     seen = collect(store, "evidence", artifact.subject, policy.evidence_keys, Evidence.parse)
     fresh = tuple(one for one in seen.vouched if one.digest in made)
     if len(fresh) != len(made):
-        raise StoreError(f"the store {store.uri} does not return what was written to it: {'; '.join(seen.refused) or 'missing'}")
+        raise StoreError(
+            f"the store {store.uri} does not return what was written to it: {'; '.join(seen.refused) or 'missing'}"
+        )
     verdict = decide(policy, artifact.subject, fresh, now=now, absences=absences)  # 4
     clearance, digest = _clear(verdict, artifact, store, signer, run_id) if verdict.admitted else (None, "")
     return Admission(
@@ -176,4 +178,3 @@ def _ensure_trusted(policy: Policy, signer: Signer) -> None:
 
 def _silent(name: str, event: str) -> None:
     """No progress bar."""
-

@@ -120,11 +120,12 @@ def decide(
         denials += faults
         used += supporting
     waivers = [waiver for one in used for waiver in one.waivers]
+    met = [name for name in policy.require if name not in {one.check for one in denials}]
     return Verdict(
         subject=subject, kind=policy.subject, denials=tuple(denials),
         waived=tuple(sorted({f"{one.check}/{one.rule}" for one in waivers})),
         policy_digest=policy.digest,
-        levels=tuple(f"PRATIQUE_{name.upper().replace('-', '_')}" for name in policy.require if name not in {d.check for d in denials}),
+        levels=tuple(f"PRATIQUE_{name.upper().replace('-', '_')}" for name in met),
         evidence=tuple(sorted({one.piece.digest for one in used})), decided_at=now,
         expires=min([
             now + policy.clearance,
@@ -204,7 +205,12 @@ def _measure_faults(requirement: Requirement, one: Evidence) -> list[Denial]:
 
 
 def ensure_clearance(
-    vouched: Vouched[Clearance], subject: Subject, *, now: datetime, policy_digest: str = "", signers: frozenset[str] | None = None
+    vouched: Vouched[Clearance],
+    subject: Subject,
+    *,
+    now: datetime,
+    policy_digest: str = "",
+    signers: frozenset[str] | None = None,
 ) -> None:
     """A consumer's side of a SLSA verification summary (https://slsa.dev/spec/v1.0/verification_summary, "How to verify").
 

@@ -17,25 +17,23 @@ the keys, profiles and suites by content, and a mistake shows at once, with its 
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any
 
-import yaml
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-from pratique import checking, documents, settings, signing
+from pratique import checking, documents, policy_files, settings, signing
 from pratique.artifacts import Kind
 from pratique.checking import Check, Options, Setting, Severity
-from pratique.errors import PolicyError, UsageError
+from pratique.errors import PolicyError, UnknownCheck, UsageError
+from pratique.policy_files import EvidenceFile, PolicyFile, RequirementFile, Source, TrustFile
 from pratique.signing import TrustedKey
 from pratique.statements import stamp
-
-_MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +118,9 @@ class Policy:
         try:
             data = file.read_bytes()
         except OSError as error:
-            raise PolicyError(f"cannot read it: {error.strerror}", file=str(file), hint="see `pratique policy --help`") from error
+            raise PolicyError(
+                f"cannot read it: {error.strerror}", file=str(file), hint="see `pratique policy --help`"
+            ) from error
         return cls.parse(data, file=str(file), base=file.parent)
 
     @classmethod
@@ -132,15 +132,13 @@ class Policy:
     @classmethod
     def parse(cls, data: bytes, *, file: str, base: Path) -> Policy:
         """Read the bytes of a policy; see `load`."""
-        node = _compose(data, file)
-        try:
-            written = PolicyFile.model_validate(_plain(node, file))
-        except ValidationError as error:
-            raise _located(error, node, file) from error
-        return _resolve(written, node, file, base)
+        written, source = policy_files.read(data, file)
+        return _resolve(written, source, base)
 
     @classmethod
-    def single(cls, check: str, options: Mapping[str, Any], *, kind: Kind, deny_at: str = "high", base: Path | None = None) -> Policy:
+    def single(
+        cls, check: str, options: Mapping[str, Any], *, kind: Kind, deny_at: str = "high", base: Path | None = None
+    ) -> Policy:
         """The policy of one check on its own: no finding at or above `deny_at`, evidence signed by this machine's gate key."""
         written = {
             "version": 1, "subject": kind, "trust": {"gate": {"own": True}},
@@ -150,7 +148,7 @@ class Policy:
             model = PolicyFile.model_validate(written)
         except ValidationError as error:
             raise UsageError(f"{error.errors()[0]['loc'][-1]}: {error.errors()[0]['msg']}") from error
-        return _resolve(model, None, "", base or Path())
+        return _resolve(model, Source(file=""), base or Path())
 
     def setting(self, store: str = "") -> Setting:
         """What surrounds the checks of this policy."""
@@ -178,99 +176,6 @@ class Policy:
         return self.keys(frozenset().union(*(one.signers for one in self.require.values())))
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class BoundFile(_Model):
-    """An inclusive range; give `min`, `max` or both."""
-
-    min: float = float("-inf")
-    max: float = float("inf")
-
-    @model_validator(mode="after")
-    def _says_something(self) -> BoundFile:
-        if not self.min <= self.max or (self.min, self.max) == (float("-inf"), float("inf")):
-            raise ValueError("give min, max or both, with min <= max")
-        return self
-
-
-class RequirementFile(_Model):
-    """What the evidence of one check must look like."""
-
-    deny_at: Literal["note", "low", "medium", "high", "critical"] = "high"
-    """The mildest finding that denies."""
-    measures: dict[str, BoundFile] = {}
-    """Bounds by measure; a measure that is missing from the evidence denies."""
-    max_age: timedelta | None = None
-    """How old its evidence may be (ISO 8601, such as P1D); default: `evidence.max_age`."""
-    signers: Annotated[list[str], Field(min_length=1)] | None = None
-    """Names in `trust` that may sign its evidence; default: `evidence.signers`."""
-    threshold: Annotated[int, Field(ge=1)] = 1
-    """How many different keys must have signed evidence that suffices."""
-    options: dict[str, Any] = {}
-    """What the check is asked; `pratique policy schema` lists each check's options."""
-
-
-class TrustFile(_Model):
-    """A public key: a PEM file, or this machine's own gate key."""
-
-    key: str = ""
-    """Path of a PEM public key, relative to the policy."""
-    own: bool = False
-    """This machine's own gate key, made on first use."""
-
-    @model_validator(mode="after")
-    def _one(self) -> TrustFile:
-        if bool(self.key) == self.own:
-            raise ValueError("give either `key: FILE` or `own: true`")
-        return self
-
-
-class EvidenceFile(_Model):
-    """Defaults for every requirement."""
-
-    signers: Annotated[list[str], Field(min_length=1)] = ["gate"]
-    """Names in `trust` that may sign evidence and clearances."""
-    max_age: timedelta = timedelta(days=1)
-    """How old evidence may be."""
-
-
-class ClearanceFile(_Model):
-    """What an admission is worth."""
-
-    expires: timedelta = timedelta(days=7)
-    """How long it lasts; it never outlives the evidence behind it."""
-
-
-class WaiverFile(_Model):
-    """A dated exception from one rule of one check, for one artifact."""
-
-    check: str
-    rule: str
-    subject: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-    """The digest of one artifact, never a pattern."""
-    reason: Annotated[str, Field(min_length=1)]
-    owner: Annotated[str, Field(min_length=1)]
-    until: AwareDatetime
-    """With a time zone; expired waivers waive nothing."""
-
-
-class PolicyFile(_Model):
-    """Everything that must hold before an artifact is admitted."""
-
-    version: Literal[1]
-    subject: Kind = "model"
-    """What is judged."""
-    trust: Annotated[dict[str, TrustFile], Field(min_length=1)]
-    """Public keys by the name that the rest of the policy uses."""
-    evidence: EvidenceFile = EvidenceFile()
-    require: Annotated[dict[str, RequirementFile], Field(min_length=1)]
-    """What each check's evidence must look like. An empty policy would admit anything, so it is refused."""
-    clearance: ClearanceFile = ClearanceFile()
-    waivers: list[WaiverFile] = []
-
-
 def schema() -> dict[str, Any]:
     """The JSON schema of a policy file, with the options of every installed check."""
     document = PolicyFile.model_json_schema()
@@ -293,7 +198,9 @@ def explain(policy: Policy) -> list[str]:
     for name, one in policy.require.items():
         signers = ", ".join(sorted({key.name for key in policy.keys(one.signers)}))
         count = f"at least {one.threshold} of {signers}" if one.threshold > 1 or len(one.signers) > 1 else signers
-        lines.append(f"- {name}: evidence signed by {count}, not older than {one.max_age}, answers exactly the policy's question")
+        lines.append(
+            f"- {name}: evidence signed by {count}, not older than {one.max_age}, answers exactly the policy's question"
+        )
         lines.append(f"  - and has no finding of severity {one.deny_at.name.lower()} or worse")
         lines += [f"  - and reports the measure {measure}: {bound}" for measure, bound in one.measures.items()]
         lines += [f"  - asked with {key} = {value}" for key, value in one.options.items()]
@@ -306,24 +213,22 @@ def explain(policy: Policy) -> list[str]:
     return lines
 
 
-def _resolve(written: PolicyFile, node: yaml.Node | None, file: str, base: Path) -> Policy:
-    trust = {name: _key(name, one, node, file, base) for name, one in written.trust.items()}
+def _resolve(written: PolicyFile, source: Source, base: Path) -> Policy:
+    trust = {name: _key(name, one, source, base) for name, one in written.trust.items()}
     setting = Setting(base=base, trust=trust)
-    require = {
-        name: _requirement(name, one, written.evidence, trust, setting, node, file) for name, one in written.require.items()
-    }
+    require = {name: _requirement(name, one, written.evidence, setting, source) for name, one in written.require.items()}
     waivers = tuple(
         Waiver(check=one.check, rule=one.rule, subject=one.subject, reason=one.reason, owner=one.owner, until=one.until)
         for one in written.waivers
     )
     for number, waiver in enumerate(waivers):
         if waiver.check not in require:
-            raise _error(f"a waiver names {waiver.check!r}, which is not required", node, ("waivers", number, "check"), file, require)
+            raise source.error(f"a waiver names {waiver.check!r}, which is not required", ("waivers", number, "check"), require)
     if written.clearance.expires <= timedelta(0):
-        raise _error("an admission must last longer than nothing", node, ("clearance", "expires"), file)
+        raise source.error("an admission must last longer than nothing", ("clearance", "expires"))
     return Policy(
         subject=written.subject, trust=trust, require=require, waivers=waivers, clearance=written.clearance.expires,
-        digest=_digest(written.subject, require, waivers, written.clearance.expires), file=file, base=base,
+        digest=_digest(written.subject, require, waivers, written.clearance.expires), file=source.file, base=base,
     )  # fmt: skip
 
 
@@ -349,150 +254,43 @@ def _digest(subject: Kind, require: Mapping[str, Requirement], waivers: tuple[Wa
     return documents.sha256(documents.canonical(content))
 
 
-def _key(name: str, one: TrustFile, node: yaml.Node | None, file: str, base: Path) -> TrustedKey:
+def _key(name: str, one: TrustFile, source: Source, base: Path) -> TrustedKey:
     try:
         if one.own:
             return signing.own_signer(settings.gate_key()).trusted(name)
         return TrustedKey.load(name, base / Path(one.key).expanduser())
     except UsageError as error:
-        raise _error(str(error), node, ("trust", name), file, hint=error.hint) from error
+        raise source.error(str(error), ("trust", name), hint=error.hint) from error
 
 
-def _requirement(
-    name: str, one: RequirementFile, defaults: EvidenceFile, trust: Mapping[str, TrustedKey], setting: Setting,
-    node: yaml.Node | None, file: str,
-) -> Requirement:  # fmt: skip
+def _requirement(name: str, one: RequirementFile, defaults: EvidenceFile, setting: Setting, source: Source) -> Requirement:
     at = ("require", name)
     try:
         chosen = checking.load(name)
-        options = checking.options_for(chosen, one.options, setting)
-        digest = options.digest
-    except (UsageError, checking.UnknownCheck, checking.CheckUnavailable) as error:
-        raise _error(str(error), node, at, file, hint=error.hint) from error
-    signers = set()
-    for signer in one.signers or defaults.signers:
-        if signer not in trust:
-            raise _error(f"{signer!r} may sign evidence of {name} but is not listed under `trust`", node, at, file, trust)
-        signers.add(trust[signer].fingerprint)
+        digest = checking.options_for(chosen, one.options, setting).digest
+    except (UsageError, UnknownCheck) as error:
+        raise source.error(str(error), at, hint=error.hint) from error
+    signers = _signers(name, one.signers or defaults.signers, setting.trust, source)
     if one.threshold > len(signers):
-        raise _error(f"{one.threshold} signers are demanded, {len(signers)} different keys are listed", node, at, file)
-    unknown = [measure for measure in one.measures if not _reports(chosen, measure)]
-    if unknown:
-        raise _error(f"check {name!r} reports no measure {unknown[0]!r}", node, (*at, "measures"), file, chosen.measures)
+        raise source.error(f"{one.threshold} signers are demanded, {len(signers)} different keys are listed", at)
+    for measure in one.measures:
+        if not _reports(chosen, measure):
+            raise source.error(f"check {name!r} reports no measure {measure!r}", (*at, "measures", measure), chosen.measures)
     return Requirement(
         options=one.options, options_digest=digest, deny_at=Severity[one.deny_at.upper()],
         measures={measure: Bound(min=bound.min, max=bound.max) for measure, bound in one.measures.items()},
-        max_age=one.max_age or defaults.max_age, signers=frozenset(signers), threshold=one.threshold,
+        max_age=one.max_age or defaults.max_age, signers=signers, threshold=one.threshold,
     )  # fmt: skip
 
 
+def _signers(check: str, names: Sequence[str], trust: Mapping[str, TrustedKey], source: Source) -> frozenset[str]:
+    for name in names:
+        if name not in trust:
+            raise source.error(
+                f"{name!r} may sign evidence of {check} but is not listed under `trust`", ("require", check), trust
+            )
+    return frozenset(trust[name].fingerprint for name in names)
+
+
 def _reports(chosen: Check[Any], measure: str) -> bool:
-    from fnmatch import fnmatchcase
-
     return any(measure == known or ("*" in known and fnmatchcase(measure, known)) for known in chosen.measures)
-
-
-# --- YAML with line numbers ---------------------------------------------------------------------------------------------
-
-
-def _compose(data: bytes, file: str) -> yaml.Node:
-    if len(data) > _MAX_BYTES:
-        raise PolicyError(f"{len(data):,} bytes are no policy; at most {_MAX_BYTES:,} are read", file=file)
-    try:
-        loader = yaml.SafeLoader(data.decode("utf-8"))
-        node = loader.get_single_node()
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise PolicyError(f"it is not YAML: {getattr(error, 'problem', error)}", file=file, line=mark.line + 1 if mark else 0) from error
-    if not isinstance(node, yaml.MappingNode):
-        raise PolicyError("a policy is a mapping with the keys version, trust and require", file=file, line=1)
-    return node
-
-
-def _plain(node: yaml.Node, file: str, seen: set[int] | None = None) -> Any:
-    """The node as Python values. Keys are different strings; no node is used twice, so that an alias cannot hide a bomb."""
-    seen = set() if seen is None else seen
-    line = node.start_mark.line + 1
-    if id(node) in seen:
-        raise PolicyError("anchors and aliases are not read", file=file, line=line, hint="write it out")
-    seen.add(id(node))
-    if isinstance(node, yaml.MappingNode):
-        return _mapping(node, file, seen)
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(inner, file, seen) for inner in node.value]
-    try:
-        return yaml.SafeLoader("").construct_object(node)  # type: ignore[no-untyped-call]
-    except (yaml.YAMLError, ValueError) as error:
-        raise PolicyError(f"{node.value!r} is not a plain value", file=file, line=line) from error
-
-
-def _mapping(node: yaml.MappingNode, file: str, seen: set[int]) -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    for key, inner in node.value:
-        line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
-            raise PolicyError(f"the key {key.value!r} is not a plain string", file=file, line=line)
-        if key.value in value:
-            raise PolicyError(f"the key {key.value!r} appears twice", file=file, line=line)
-        value[key.value] = _plain(inner, file, seen)
-    return value
-
-
-def _line(node: yaml.Node | None, path: tuple[Any, ...]) -> int:
-    """The line of the deepest part of a path that exists."""
-    line = node.start_mark.line + 1 if node else 0
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            pair = next(((key, value) for key, value in node.value if key.value == part), None)
-            if pair is None:
-                break
-            line, node = pair[0].start_mark.line + 1, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line
-
-
-def _error(
-    message: str, node: yaml.Node | None, path: tuple[Any, ...], file: str, known: Mapping[str, Any] | None = None, hint: str = ""
-) -> PolicyError:
-    if known is not None and not hint:
-        hint = f"known: {', '.join(sorted(known)) or 'none'}"
-    return PolicyError(message, file=file, line=_line(node, path), hint=hint)
-
-
-def _located(error: ValidationError, node: yaml.Node, file: str) -> PolicyError:
-    """Turn pydantic's first complaint into a sentence with a line and, for an unknown key, the nearest right one."""
-    first = error.errors()[0]
-    path = first["loc"]
-    if first["type"] == "extra_forbidden":
-        known = _fields_at(path[:-1])
-        near = difflib.get_close_matches(str(path[-1]), known, n=1)
-        message = f"unknown key {path[-1]!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-        return PolicyError(message, file=file, line=_line(node, path), hint=f"known here: {', '.join(known)}")
-    if first["type"] == "missing":
-        return PolicyError(f"the key {path[-1]!r} is missing", file=file, line=_line(node, path[:-1]), hint="see `pratique policy schema`")
-    where = ".".join(str(part) for part in path)
-    return PolicyError(f"{where}: {first['msg']}", file=file, line=_line(node, path), hint="see `pratique policy schema`")
-
-
-def _fields_at(path: tuple[Any, ...]) -> list[str]:
-    """The keys that a policy may have at a path; names chosen by the user (checks, signers) match any."""
-    model: type[BaseModel] = PolicyFile
-    skip = False
-    for part in path:
-        if skip:
-            skip = False
-            continue
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        inner = [one for one in _models(annotation)]
-        if not inner:
-            break
-        model, skip = inner[0], getattr(annotation, "__origin__", None) in (dict, list)
-    return list(model.model_fields)
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for part in get_args(annotation) for found in _models(part)]

@@ -130,7 +130,9 @@ def read_channel(
     one = vouched.statement
     ensure_clearance(vouched, one.subject, now=now or datetime.now(timezone.utc))
     if one.sequence < least:
-        raise EvidenceError(f"the pointer is number {one.sequence}, but number {least} was seen before: an old one was put back")
+        raise EvidenceError(
+            f"the pointer is number {one.sequence}, but number {least} was seen before: an old one was put back"
+        )
     return vouched
 
 

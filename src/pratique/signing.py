@@ -126,7 +126,9 @@ class KeySigner:
         try:
             private = serialization.load_pem_private_key(_read(path), password)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise UsageError(f"{path} is not a readable PEM private key: {error}", hint="make one with `pratique keys new`") from error
+            raise UsageError(
+                f"{path} is not a readable PEM private key: {error}", hint="make one with `pratique keys new`"
+            ) from error
         if not isinstance(private, ec.EllipticCurvePrivateKey) or private.curve.name not in _HASHES:
             raise UsageError(f"{path} is not an elliptic-curve key", hint="P-256, P-384 and P-521 are supported")
         return cls(private)

@@ -39,7 +39,9 @@ class Store:
         try:
             self._fs, self._root = url_to_fs(self.uri)
         except (ImportError, ValueError) as error:
-            raise UsageError(f"no driver for the store {self.uri}: {error}", hint="pip install its fsspec driver, e.g. s3fs") from error
+            raise UsageError(
+                f"no driver for the store {self.uri}: {error}", hint="pip install its fsspec driver, e.g. s3fs"
+            ) from error
 
     def add(self, shelf: Shelf, subject: Subject, bundle: bytes, *, check: str = "") -> str:
         """Keep one bundle; the same bytes again change nothing.

@@ -1,0 +1,12 @@
+"""How a batch of rows differs from its reference: plain numpy, no Great Expectations, no decisions.
+
+    cells      a column as counts: equal-mass bins, categories, nulls and infinities
+    drift      two rows of counts: significance and effect; Holm's correction for a family of columns
+    encoding   rows as small integers, so that distances are the same on every machine
+    labels     rows that sit among rows of another label: an exact test of "more of them than before"
+    copies     exact and near duplicates
+
+Imported inside functions only: these modules import numpy, pandas and scipy.
+"""
+
+from __future__ import annotations

@@ -1,0 +1,236 @@
+"""The policy file as it is written: its models, and strict YAML with line numbers. `policies` gives it a meaning."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pratique.artifacts import Kind
+from pratique.errors import PolicyError
+
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a policy was written, for errors that name the line."""
+
+    file: str
+    node: yaml.Node | None = None
+    """None for a policy that was made in memory."""
+
+    def error(self, message: str, path: tuple[Any, ...], known: Iterable[str] | None = None, hint: str = "") -> PolicyError:
+        """An error about what stands at a path of keys."""
+        if known is not None and not hint:
+            hint = f"known: {', '.join(sorted(known)) or 'none'}"
+        return PolicyError(message, file=self.file, line=self.line(path), hint=hint)
+
+    def line(self, path: tuple[Any, ...]) -> int:
+        """The line of the deepest part of a path that exists; 0 if there is no file."""
+        node = self.node
+        line = node.start_mark.line + 1 if node else 0
+        for part in path:
+            if isinstance(node, yaml.MappingNode):
+                pair = next(((key, value) for key, value in node.value if key.value == part), None)
+                if pair is None:
+                    break
+                line, node = pair[0].start_mark.line + 1, pair[1]
+            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+                node = node.value[part]
+                line = node.start_mark.line + 1
+        return line
+
+
+def read(data: bytes, file: str) -> tuple[PolicyFile, Source]:
+    """Parse and validate the bytes of a policy file.
+
+    Raises:
+        PolicyError: with the line, and for an unknown key the nearest spelling.
+    """
+    node = _compose(data, file)
+    source = Source(file=file, node=node)
+    try:
+        return PolicyFile.model_validate(_plain(node, file)), source
+    except ValidationError as error:
+        raise _located(error, source) from error
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class BoundFile(_Model):
+    """An inclusive range; give `min`, `max` or both."""
+
+    min: float = float("-inf")
+    max: float = float("inf")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> BoundFile:
+        if not self.min <= self.max or (self.min, self.max) == (float("-inf"), float("inf")):
+            raise ValueError("give min, max or both, with min <= max")
+        return self
+
+
+class RequirementFile(_Model):
+    """What the evidence of one check must look like."""
+
+    deny_at: Literal["note", "low", "medium", "high", "critical"] = "high"
+    """The mildest finding that denies."""
+    measures: dict[str, BoundFile] = {}
+    """Bounds by measure; a measure that is missing from the evidence denies."""
+    max_age: timedelta | None = None
+    """How old its evidence may be (ISO 8601, such as P1D); default: `evidence.max_age`."""
+    signers: Annotated[list[str], Field(min_length=1)] | None = None
+    """Names in `trust` that may sign its evidence; default: `evidence.signers`."""
+    threshold: Annotated[int, Field(ge=1)] = 1
+    """How many different keys must have signed evidence that suffices."""
+    options: dict[str, Any] = {}
+    """What the check is asked; `pratique policy schema` lists each check's options."""
+
+
+class TrustFile(_Model):
+    """A public key: a PEM file, or this machine's own gate key."""
+
+    key: str = ""
+    """Path of a PEM public key, relative to the policy."""
+    own: bool = False
+    """This machine's own gate key, made on first use."""
+
+    @model_validator(mode="after")
+    def _one(self) -> TrustFile:
+        if bool(self.key) == self.own:
+            raise ValueError("give either `key: FILE` or `own: true`")
+        return self
+
+
+class EvidenceFile(_Model):
+    """Defaults for every requirement."""
+
+    signers: Annotated[list[str], Field(min_length=1)] = ["gate"]
+    """Names in `trust` that may sign evidence and clearances."""
+    max_age: timedelta = timedelta(days=1)
+    """How old evidence may be."""
+
+
+class ClearanceFile(_Model):
+    """What an admission is worth."""
+
+    expires: timedelta = timedelta(days=7)
+    """How long it lasts; it never outlives the evidence behind it."""
+
+
+class WaiverFile(_Model):
+    """A dated exception from one rule of one check, for one artifact."""
+
+    check: str
+    rule: str
+    subject: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    """The digest of one artifact, never a pattern."""
+    reason: Annotated[str, Field(min_length=1)]
+    owner: Annotated[str, Field(min_length=1)]
+    until: AwareDatetime
+    """With a time zone; expired waivers waive nothing."""
+
+
+class PolicyFile(_Model):
+    """Everything that must hold before an artifact is admitted."""
+
+    version: Literal[1]
+    subject: Kind = "model"
+    """What is judged."""
+    trust: Annotated[dict[str, TrustFile], Field(min_length=1)]
+    """Public keys by the name that the rest of the policy uses."""
+    evidence: EvidenceFile = EvidenceFile()
+    require: Annotated[dict[str, RequirementFile], Field(min_length=1)]
+    """What each check's evidence must look like. An empty policy would admit anything, so it is refused."""
+    clearance: ClearanceFile = ClearanceFile()
+    waivers: list[WaiverFile] = []
+
+
+def _compose(data: bytes, file: str) -> yaml.Node:
+    if len(data) > _MAX_BYTES:
+        raise PolicyError(f"{len(data):,} bytes are no policy; at most {_MAX_BYTES:,} are read", file=file)
+    try:
+        loader = yaml.SafeLoader(data.decode("utf-8"))
+        node = loader.get_single_node()
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise PolicyError(
+            f"it is not YAML: {getattr(error, 'problem', error)}", file=file, line=mark.line + 1 if mark else 0
+        ) from error
+    if not isinstance(node, yaml.MappingNode):
+        raise PolicyError("a policy is a mapping with the keys version, trust and require", file=file, line=1)
+    return node
+
+
+def _plain(node: yaml.Node, file: str, seen: set[int] | None = None) -> Any:
+    """The node as Python values. Keys are different strings; no node is used twice, so that an alias cannot hide a bomb."""
+    seen = set() if seen is None else seen
+    line = node.start_mark.line + 1
+    if id(node) in seen:
+        raise PolicyError("anchors and aliases are not read", file=file, line=line, hint="write it out")
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, file, seen)
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(inner, file, seen) for inner in node.value]
+    try:
+        return yaml.SafeLoader("").construct_object(node)
+    except (yaml.YAMLError, ValueError) as error:
+        raise PolicyError(f"{node.value!r} is not a plain value", file=file, line=line) from error
+
+
+def _mapping(node: yaml.MappingNode, file: str, seen: set[int]) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for key, inner in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
+            raise PolicyError(f"the key {key.value!r} is not a plain string", file=file, line=line)
+        if key.value in value:
+            raise PolicyError(f"the key {key.value!r} appears twice", file=file, line=line)
+        value[key.value] = _plain(inner, file, seen)
+    return value
+
+
+def _located(error: ValidationError, source: Source) -> PolicyError:
+    """Turn pydantic's first complaint into a sentence with a line and, for an unknown key, the nearest right one."""
+    first = error.errors()[0]
+    path = first["loc"]
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(path[:-1])
+        near = difflib.get_close_matches(str(path[-1]), known, n=1)
+        message = f"unknown key {path[-1]!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        return source.error(message, path, hint=f"known here: {', '.join(known)}")
+    if first["type"] == "missing":
+        return source.error(f"the key {path[-1]!r} is missing", path[:-1], hint="see `pratique policy schema`")
+    where = ".".join(str(part) for part in path)
+    return source.error(f"{where}: {first['msg']}", path, hint="see `pratique policy schema`")
+
+
+def _fields_at(path: tuple[Any, ...]) -> list[str]:
+    """The keys that a policy may have at a path; names chosen by the user (checks, signers) match any."""
+    model: type[BaseModel] = PolicyFile
+    skip = False
+    for part in path:
+        if skip:
+            skip = False
+            continue
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        inner = [one for one in _models(annotation)]
+        if not inner:
+            break
+        model, skip = inner[0], getattr(annotation, "__origin__", None) in (dict, list)
+    return list(model.model_fields)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _models(part)]

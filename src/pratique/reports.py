@@ -1,0 +1,196 @@
+"""What people and machines get to see of a decision: text, JSON, and one self-contained HTML page.
+
+The page makes no request, runs no script, and escapes everything that it did not write itself: findings quote strangers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pratique.checking import Severity
+from pratique.errors import StoreError
+from pratique.gate import Admission
+from pratique.judging import Verdict
+from pratique.policies import Bound, Policy
+from pratique.statements import Evidence, stamp
+
+
+
+def as_json(admission: Admission) -> dict[str, Any]:
+    """The admission for machines."""
+    verdict = admission.verdict
+    return {
+        "verdict": "admitted" if verdict.admitted else "denied",
+        "subject": {"digest": verdict.subject.digest, "name": verdict.subject.name, "kind": verdict.kind},
+        "path": str(admission.artifact.root) if verdict.admitted else "",
+        "policy": verdict.policy_digest,
+        "decided": stamp(verdict.decided_at),
+        "expires": stamp(verdict.expires) if verdict.admitted else "",
+        "clearance": admission.clearance_digest,
+        "waived": list(verdict.waived),
+        "denials": [
+            {"check": one.check, "rule": one.rule, "reason": one.reason, "where": one.where, "fix": one.fix}
+            for one in verdict.denials
+        ],
+        "evidence": [
+            {
+                "check": one.statement.check, "digest": one.digest, "measures": dict(one.statement.report.measures),
+                "findings": [
+                    {"rule": f.rule, "severity": f.severity.name.lower(), "message": f.message, "where": f.where, "fix": f.fix}
+                    for f in one.statement.report.findings
+                ],
+            }
+            for one in admission.evidence
+        ],
+    }  # fmt: skip
+
+
+def as_text(admission: Admission) -> str:
+    """The admission for people: the answer first, then what each check saw, then what to do."""
+    verdict = admission.verdict
+    lines = [verdict.summary()]
+    if verdict.admitted:
+        lines.append(f"  until {stamp(verdict.expires)[:16]}Z, as {verdict.subject.digest}")
+        lines.append(f"  use this copy: {admission.artifact.root}")
+    for one in admission.evidence:
+        lines.append(_line(one.statement))
+    lines += [f"  {problem}" for problem in admission.problems]
+    fixes = dict.fromkeys(denial.fix for denial in verdict.denials if denial.fix)
+    lines += [f"Remedy: {fix}" for fix in list(fixes)[:5]]
+    return "\n".join(lines)
+
+
+def of_admission(admission: Admission, policy: Policy) -> str:
+    """One page about one decision."""
+    verdict = admission.verdict
+    parts = [_decision(verdict)]
+    for one in admission.evidence:
+        requirement = policy.require.get(one.statement.check)
+        parts.append(_check(one.statement, requirement.measures if requirement else {}, one.digest))
+    parts += [f"<p class=card>{escape(problem)}</p>" for problem in admission.problems]
+    parts.append(_how_to_verify(admission))
+    return page(f"{verdict.subject.name}: {'admitted' if verdict.admitted else 'denied'}", "".join(parts))
+
+
+def page(title: str, body: str) -> str:
+    """A whole HTML document around a body that is already escaped."""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
+        f"<title>{escape(title)}</title><style>{_style()}</style></head><body>{body}</body></html>\n"
+    )
+
+
+def _style() -> str:
+    return files("pratique").joinpath("report.css").read_text(encoding="utf-8")
+
+
+def write(path: Path, html: str) -> None:
+    """Write a report in one step.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        work = path.with_name(f".{path.name}.part")
+        work.write_text(html, encoding="utf-8")
+        os.replace(work, path)
+    except OSError as error:
+        raise StoreError(f"cannot write the report {path}: {error.strerror}") from error
+
+
+def badge(text: str, good: bool) -> str:
+    """A coloured word."""
+    return f'<span class="badge {"good" if good else "bad"}">{escape(text)}</span>'
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are already escaped."""
+    cells = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<div class=wrap><table><tr>{''.join(f'<th>{escape(one)}</th>' for one in head)}</tr>{cells}</table></div>"
+
+
+def _line(evidence: Evidence) -> str:
+    report = evidence.report
+    shown = list(report.measures.items())[:4]
+    measures = ", ".join(f"{name} {value:g}" for name, value in shown) + (" …" if len(report.measures) > 4 else "")
+    count = sum(finding.severity > Severity.NOTE for finding in report.findings)
+    worst = f", worst {report.worst.name.lower()}" if count else ""
+    return f"  {evidence.check:<12} {count} finding{'s' * (count != 1)}{worst}; {measures}"
+
+
+def _decision(verdict: Verdict) -> str:
+    word = badge("admitted" if verdict.admitted else "denied", verdict.admitted)
+    head = f"<h1>{escape(verdict.subject.name)} {word}</h1><p class=dim><code>{escape(verdict.subject.digest)}</code></p>"
+    if verdict.admitted:
+        until = f"<p>Until {stamp(verdict.expires)[:16]}Z, under policy <code>{escape(verdict.policy_digest)}</code>.</p>"
+        waived = f"<p>Waived: {escape(', '.join(verdict.waived))}</p>" if verdict.waived else ""
+        return head + until + waived
+    reasons = "".join(
+        f"<div class=card><p><b>{escape(one.check)}</b> · {escape(one.rule)}</p><p>{escape(one.reason)}"
+        + (f" <span class=dim>at {escape(one.where)}</span>" if one.where else "")
+        + "</p>"
+        + (f"<p class=fix>{escape(one.fix)}</p>" if one.fix else "")
+        + "</div>"
+        for one in verdict.denials
+    )
+    return f"{head}<h2>Why</h2>{reasons}"
+
+
+def _check(evidence: Evidence, bounds: Mapping[str, Bound], digest: str) -> str:
+    report = evidence.report
+    parts = [
+        f"<h2>{escape(evidence.check)}</h2><p class=dim>evidence <code>{escape(digest)}</code>, {stamp(evidence.made_at)[:19]}Z</p>"
+    ]
+    if report.measures:
+        rows = [(escape(name), f"{value:,.6g}", bar(value, bounds.get(name))) for name, value in report.measures.items()]
+        parts.append(table(("measure", "value", "against its bound"), rows))
+    if report.findings:
+        found = [
+            (
+                escape(f.severity.name.lower()),
+                f"<b>{escape(f.rule)}</b>",
+                escape(f.message),
+                f"<code>{escape(f.where)}</code>",
+                escape(f.fix),
+            )
+            for f in report.findings
+        ]
+        parts.append("<h3>Findings</h3>" + table(("severity", "rule", "what was seen", "where", "remedy"), found))
+    return "".join(parts)
+
+
+def bar(value: float, bound: Bound | None) -> str:
+    """A measure against its bound, as a small picture."""
+    if bound is None:
+        return '<span class="dim">no bound</span>'
+    limits = [one for one in (bound.min, bound.max) if abs(one) != float("inf")]
+    top = max([value, *limits, 1e-12]) * 1.15
+    inside = bound.min <= value <= bound.max
+    marks = "".join(
+        f'<line x1="{240 * max(one, 0) / top:.1f}" x2="{240 * max(one, 0) / top:.1f}" y1="0" y2="18" stroke="currentColor" stroke-width="2"/>'
+        for one in limits
+    )
+    colour = "var(--good)" if inside else "var(--bad)"
+    width = max(240 * max(value, 0) / top, 2)
+    return (
+        f'<svg width="240" height="18" role="img" aria-label="{value:g}, {escape(str(bound))}">'
+        f'<rect y="5" width="{width:.1f}" height="8" rx="3" fill="{colour}"/>{marks}</svg>'
+        f'<span class="dim">{escape(str(bound))}</span>'
+    )
+
+
+def _how_to_verify(admission: Admission) -> str:
+    subject = admission.artifact.subject
+    return (
+        "<h2>Verify it yourself</h2><p>Nothing on this page is proof; the signed statements are.</p><ul>"
+        f"<li><code>pratique digest {escape(admission.artifact.uri)}</code> prints <code>{escape(subject.digest)}</code></li>"
+        f"<li><code>pratique verify --trust gate.pub STORE/evidence/sha256/{subject.hex}/CHECK/DIGEST.sigstore.json</code></li></ul>"
+    )
