@@ -201,11 +201,12 @@ def _mapping(node: yaml.MappingNode, file: str, seen: set[int]) -> dict[str, Any
 
 def _located(error: ValidationError, source: Source) -> PolicyError:
     """Turn pydantic's first complaint into a sentence with a line and, for an unknown key, the nearest right one."""
-    first = error.errors()[0]
+    found = error.errors()
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])  # a typo explains what is missing
     path = first["loc"]
     if first["type"] == "extra_forbidden":
         known = _fields_at(path[:-1])
-        near = difflib.get_close_matches(str(path[-1]), known, n=1)
+        near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
         message = f"unknown key {path[-1]!r}" + (f"; did you mean {near[0]!r}?" if near else "")
         return source.error(message, path, hint=f"known here: {', '.join(known)}")
     if first["type"] == "missing":

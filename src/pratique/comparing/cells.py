@@ -31,14 +31,17 @@ def kind_of(column: Any) -> str:
 
 def numbers(column: Any) -> NDArray[np.float64]:
     """A numeric (or empty) column as float64, nulls as NaN."""
-    values: NDArray[np.float64] = pd.to_numeric(column).to_numpy(dtype="float64", na_value=np.nan)
+    if column.isna().all():
+        return np.full(len(column), np.nan)
+    values: NDArray[np.float64] = column.to_numpy(dtype="float64", na_value=np.nan)
     return values
 
 
 def texts(column: Any) -> NDArray[np.object_]:
     """A column's values as text, nulls as None. `5`, `5.0` and `"5"` are one label, whatever a file made of them."""
     spelt = {value: _text(value) for value in column.dropna().unique()}
-    return np.array([spelt.get(value) if value == value else None for value in column], dtype=object)
+    missing = column.isna()
+    return np.array([None if gone else spelt[value] for gone, value in zip(missing, column)], dtype=object)
 
 
 def edges(values: NDArray[np.float64], bins: int) -> list[float]:

@@ -53,20 +53,25 @@ def exact(frame: Any) -> Copies:
 
 def near(rows: NDArray[np.int8], radius: float, most: int = MOST_ROWS) -> Copies:
     """Groups of encoded rows linked by distances of at most `radius` steps."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     chosen = np.arange(len(rows))
     if len(rows) > most:
         chosen = np.sort(np.random.default_rng(0).choice(len(rows), most, replace=False))
-    some, sources, targets = rows[chosen], [], []
-    for part in blocks(len(some)):
-        source, target = np.nonzero(squared_distances(some[part], some) <= radius**2)
-        sources.append(source + part.start)
-        targets.append(target)
-    source, target = np.concatenate(sources), np.concatenate(targets)
-    links = coo_array((np.ones(len(source), dtype=bool), (source, target)), shape=(len(some), len(some)))
-    return _grouped(connected_components(links, directed=False)[1], chosen)
+    return _grouped(_linked(rows[chosen], radius), chosen)
+
+
+def _linked(rows: NDArray[np.int8], radius: float) -> NDArray[np.int64]:
+    """The connected component of each row. Block by block: a batch of equal rows would have 400 million links at once."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    group = np.arange(len(rows))
+    for part in blocks(len(rows)):
+        source, target = np.nonzero(squared_distances(rows[part], rows) <= radius**2)
+        first = np.unique(group, return_index=True)[1][group]  # keeps what earlier blocks have linked
+        links = np.concatenate([source + part.start, np.arange(len(rows))]), np.concatenate([target, first])
+        graph = coo_array((np.ones(len(links[0]), dtype=bool), links), shape=(len(rows), len(rows)))
+        group = connected_components(graph, directed=False)[1].astype(np.int64)
+    return group
 
 
 def neighbour_distances(rows: NDArray[np.int8]) -> tuple[float, float]:

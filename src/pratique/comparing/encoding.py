@@ -20,17 +20,10 @@ if TYPE_CHECKING:
 STEP = 16
 """Steps in one standard deviation."""
 
-_BLOCK = 2048
-
-
-def width(columns: Sequence[Column]) -> int:
-    """How many values encode one row."""
-    return sum(_width(column) for column in columns)
-
 
 def encode(frame: Any, columns: Sequence[Column]) -> NDArray[np.int8]:
     """Rows x width, int8. Text in a numeric column raises ValueError."""
-    parts = [_encoded(frame[column.name], column) for column in columns if _width(column)]
+    parts = [_encoded(frame[column.name], column) for column in columns if column.width]
     return np.concatenate(parts, axis=1) if parts else np.zeros((len(frame), 0), dtype=np.int8)
 
 
@@ -41,15 +34,9 @@ def squared_distances(rows: NDArray[np.int8], others: NDArray[np.int8]) -> NDArr
     return np.maximum(squares, 0, out=squares)
 
 
-def blocks(count: int) -> list[slice]:
-    """Slices of rows whose distances to some thousand others fit into memory."""
-    return [slice(start, min(start + _BLOCK, count)) for start in range(0, count, _BLOCK)]
-
-
-def _width(column: Column) -> int:
-    if column.role != "feature":
-        return 0
-    return int(column.scale > 0) if column.kind == "numeric" else len(column.values)
+def blocks(count: int, size: int = 512) -> list[slice]:
+    """Slices of rows whose distances to 20,000 others fit into memory."""
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def _encoded(series: Any, column: Column) -> NDArray[np.int8]:
