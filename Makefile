@@ -1,0 +1,58 @@
+# Everything that people do here. `make` lists it. Commands are idempotent, and quick the second time.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# An editable install in strict mode maps each file, so a new file needs a new install: the stamp names the set of files.
+FILES := $(shell find src operators components dags -type f ! -name '*.pyc' | LC_ALL=C sort | cksum | cut -d' ' -f1)
+STAMP := $(VENV)/.installed-$(FILES)
+# uv does not read pip's configuration; hand on where pip looks for local wheels.
+LINKS := $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
+UV := $(BIN)/uv pip install -q --python $(BIN)/python $(if $(LINKS),--find-links $(LINKS)) --constraint constraints.txt
+
+.PHONY: help demo test test-all lint format dev bench generate clean
+
+help:  ## list what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: dev  ## play an honest delivery and the attacks on a real Airflow
+	@$(BIN)/pratique demo --report report/demo.html
+
+test: dev  ## run the tests, some minutes
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: dev  ## run the slow tests too, before an issue is resolved
+	$(BIN)/python -m pytest
+
+lint: dev  ## style, types, layers, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p pratique
+	$(BIN)/lint-imports --config setup.cfg
+	$(BIN)/python tools/operators.py --check
+	$(BIN)/python tools/components.py --check
+
+format: dev  ## let ruff mend what it can
+	$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
+
+generate: dev  ## write the generated operators, components and golden files again
+	$(BIN)/python tools/operators.py
+	$(BIN)/python tools/components.py
+
+bench: dev  ## measure, and write docs/benchmarks.md
+	$(BIN)/python benchmarks/run.py
+
+dev: $(STAMP)  ## set up .venv with everything
+
+$(VENV)/.base: constraints.txt
+	@echo "setting up $(VENV) (a minute or two the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	@touch $@
+
+$(STAMP): $(VENV)/.base setup.cfg pyproject.toml
+	@$(UV) --config-settings editable_mode=strict -e '.[dev]'
+	@rm -f $(VENV)/.installed-* && touch $@
+
+clean:  ## remove everything that was made here
+	rm -rf $(VENV) build dist report src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
