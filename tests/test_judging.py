@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pratique import errors
 from pratique.artifacts import Subject
 from pratique.checking import Finding, Report, Severity
-from pratique.judging import Verdict, decide, ensure_clearance
+from pratique.clearing import ensure_clearance
+from pratique.judging import Verdict, decide
 from pratique.policies import Bound, Policy, Requirement, Waiver
 from pratique.statements import Clearance, Evidence, Vouched
 

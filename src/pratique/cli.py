@@ -256,7 +256,7 @@ def demo(report: Path, only: tuple[str, ...], as_json: bool) -> None:
     """Play an honest delivery and the attacks on a real Airflow; exit 1 unless each ends as expected."""
     from pratique.demonstration import show
 
-    sys.exit(0 if show.play(report, only, as_json=as_json) else 1)
+    sys.exit(0 if show.play_demo(report, only, as_json=as_json) else 1)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@
     │  └ CheckUnavailable        4     no   an optional dependency is missing
     ├ EvidenceError              5     no   a statement that proves nothing
     │  ├ Malformed               5     no   not a bundle or statement that we accept
+    │  │  └ Unsupported          5     no   in order, but of a kind that we do not read
     │  ├ SignatureInvalid        5     no   the signature does not fit the bytes
     │  ├ WrongSigner             5     no   signed, but by nobody who is trusted for it
     │  ├ WrongSubject            5     no   about some other artifact
@@ -116,6 +117,10 @@ class EvidenceError(Error):
 
 class Malformed(EvidenceError):
     """Not a bundle or statement of a form that we accept."""
+
+
+class Unsupported(Malformed):
+    """In order, but of a kind that we do not read: another hash, another format."""
 
 
 class SignatureInvalid(EvidenceError):

@@ -9,7 +9,7 @@ In the order of the code:
 1. Take a private, hashed copy of the artifact.
 2. Run each required check on the copy. A check that cannot finish leaves no evidence, and no evidence denies.
 3. Sign each report, store it, read it back and verify it as anybody else would: the gate believes its own store no more
-   than a stranger does, and judges only what it has just seen.
+   than a stranger does, and judges only what it has just seen (with `resume`: what this very run has seen).
 4. Decide. On admission, sign and store a clearance.
 """
 
@@ -22,7 +22,7 @@ from datetime import datetime, timezone
 from pratique import checking, settings, signing
 from pratique.artifacts import Artifact, Limits, Progress, open_artifact
 from pratique.errors import CheckError, Denied, PolicyError, StoreError
-from pratique.judging import Verdict, decide
+from pratique.judging import NO_ANSWER, Verdict, decide
 from pratique.policies import Policy
 from pratique.signing import INTOTO, Signer
 from pratique.statements import Clearance, Evidence, Vouched
@@ -71,6 +71,7 @@ def pass_gate(
     store: Store | None = None,
     signer: Signer | None = None,
     run_id: str = "",
+    resume: bool = False,
     limits: Limits | None = None,
     now: datetime | None = None,
     progress: Progress | None = None,
@@ -84,6 +85,8 @@ def pass_gate(
         store: where evidence goes; `$PRATIQUE_STORE` if left out.
         signer: who signs; this machine's gate key if left out. The policy must trust it.
         run_id: names the pipeline run in the evidence.
+        resume: lean on trusted evidence that other steps of this very run have stored, and run only the checks that left
+            none. Needs a `run_id`; without one there is no telling which evidence belongs to this run.
         limits: how large the artifact may be.
         now: the moment of the decision; for tests.
         progress: called with bytes copied.
@@ -99,7 +102,9 @@ def pass_gate(
     _ensure_trusted(policy, signer)
 
     artifact = open_artifact(uri, kind=policy.subject, limits=limits, progress=progress)  # 1
-    made, absences = _observe(artifact, policy, store, signer, run_id, now, tell or _silent)  # 2, 3
+    held, answered = _held(artifact, policy, store, run_id, now) if resume and run_id else (frozenset(), frozenset())
+    made, absences = _observe(artifact, policy, store, signer, run_id, now, tell or _silent, answered)  # 2, 3
+    made |= held
     seen = collect(store, "evidence", artifact.subject, policy.evidence_keys, Evidence.parse)
     fresh = tuple(one for one in seen.vouched if one.digest in made)
     if len(fresh) != len(made):
@@ -127,12 +132,13 @@ def observe(
 
 
 def _observe(
-    artifact: Artifact, policy: Policy, store: Store, signer: Signer, run_id: str, now: datetime, tell: Tell
-) -> tuple[set[str], dict[str, str]]:
+    artifact: Artifact, policy: Policy, store: Store, signer: Signer, run_id: str, now: datetime, tell: Tell,
+    answered: frozenset[str] = frozenset(),
+) -> tuple[set[str], dict[str, str]]:  # fmt: skip
     """The digests of what was stored, and why the other checks left nothing."""
     made: set[str] = set()
     absences: dict[str, str] = {}
-    for name in policy.require:
+    for name in (one for one in policy.require if one not in answered):
         tell(name, "started")
         try:
             evidence = observe(name, artifact, policy, store=store.uri, run_id=run_id, now=now)
@@ -143,6 +149,17 @@ def _observe(
             made.add(store.add("evidence", artifact.subject, bundle, check=name))
         tell(name, "done")
     return made, absences
+
+
+def _held(
+    artifact: Artifact, policy: Policy, store: Store, run_id: str, now: datetime
+) -> tuple[frozenset[str], frozenset[str]]:
+    """The digests of this run's own evidence, and the checks that it answers, whether for or against the artifact."""
+    seen = collect(store, "evidence", artifact.subject, policy.evidence_keys, Evidence.parse)
+    mine = [one for one in seen.vouched if one.statement.run_id == run_id]
+    verdict = decide(policy, artifact.subject, mine, now=now, run_id=run_id)
+    open_questions = {one.check for one in verdict.denials if one.rule in NO_ANSWER}
+    return frozenset(one.digest for one in mine), frozenset(policy.require) - open_questions
 
 
 def _clear(verdict: Verdict, artifact: Artifact, store: Store, signer: Signer, run_id: str) -> tuple[Clearance, str]:

@@ -28,9 +28,10 @@ from typing import Any
 
 from pratique import artifacts, settings, signing
 from pratique.artifacts import Artifact, Entry, Limits, Progress, Subject, open_artifact
-from pratique.errors import Denied, EvidenceError, Malformed, StoreConflict, StoreError, UsageError
+from pratique.clearing import ensure_clearance
+from pratique.errors import Denied, EvidenceError, Malformed, StoreConflict, StoreError, UsageError, WrongSubject
 from pratique.gate import cleared
-from pratique.judging import Verdict, decide, ensure_clearance
+from pratique.judging import Verdict, decide
 from pratique.policies import Policy
 from pratique.signing import INTOTO, Signer, TrustedKey
 from pratique.statements import Clearance, Evidence, Vouched
@@ -64,6 +65,7 @@ def promote(
     store: Store | None = None,
     signer: Signer | None = None,
     run_id: str = "",
+    expect: Subject | None = None,
     limits: Limits | None = None,
     now: datetime | None = None,
     progress: Progress | None = None,
@@ -78,9 +80,11 @@ def promote(
         store: where the evidence is.
         signer: who signs the promotion; this machine's key if left out. Best a key that no gate and no training holds.
         run_id: if given, only evidence of this pipeline run counts.
+        expect: if given, the artifact must be this one, whatever evidence there is about others.
 
     Raises:
         Denied: the evidence does not satisfy the policy. Nothing was copied.
+        WrongSubject: the artifact is not the expected one.
         StoreConflict: other bytes stand where these belong, or the channel's pointer is not ours to move.
         ArtifactError, StoreError, PolicyError: it could not be decided or done; the old state stands.
     """
@@ -92,6 +96,8 @@ def promote(
     place = _Destination(destination)
 
     artifact = open_artifact(uri, kind=policy.subject, limits=limits, progress=progress)  # 1
+    if expect is not None and artifact.subject != expect:
+        raise WrongSubject(f"{uri} is {artifact.subject.digest}, not {expect.digest} as expected")
     seen = collect(store, "evidence", artifact.subject, policy.evidence_keys, Evidence.parse)  # 2
     absent = "; ".join(seen.refused[:3])
     absences = dict.fromkeys(policy.require, f"what the store holds proves nothing: {absent}") if absent else {}

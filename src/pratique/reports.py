@@ -58,7 +58,7 @@ def as_text(admission: Admission) -> str:
         lines.append(f"  until {stamp(verdict.expires)[:16]}Z, as {verdict.subject.digest}")
         lines.append(f"  use this copy: {admission.artifact.root}")
     for one in admission.evidence:
-        lines.append(_line(one.statement))
+        lines.append(as_line(one.statement))
     lines += [f"  {problem}" for problem in admission.problems]
     fixes = dict.fromkeys(denial.fix for denial in verdict.denials if denial.fix)
     lines += [f"Remedy: {fix}" for fix in list(fixes)[:5]]
@@ -75,6 +75,14 @@ def of_admission(admission: Admission, policy: Policy) -> str:
     parts += [f"<p class=card>{escape(problem)}</p>" for problem in admission.problems]
     parts.append(_how_to_verify(admission))
     return page(f"{verdict.subject.name}: {'admitted' if verdict.admitted else 'denied'}", "".join(parts))
+
+
+def of_evidence(evidence: Evidence, digest: str) -> str:
+    """One page about what one check saw. It decides nothing."""
+    subject = evidence.subject
+    head = f"<h1>{escape(subject.name)}</h1><p class=dim><code>{escape(subject.digest)}</code></p>"
+    note = "<p>This is what one check saw. Whether it is acceptable is decided by a gate, under a policy.</p>"
+    return page(f"{subject.name}: {evidence.check}", head + note + _check(evidence, {}, digest))
 
 
 def page(title: str, body: str) -> str:
@@ -117,7 +125,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f"<div class=wrap><table><tr>{''.join(f'<th>{escape(one)}</th>' for one in head)}</tr>{cells}</table></div>"
 
 
-def _line(evidence: Evidence) -> str:
+def as_line(evidence: Evidence) -> str:
+    """What one check saw, for people, in one line."""
     report = evidence.report
     shown = list(report.measures.items())[:4]
     measures = ", ".join(f"{name} {value:g}" for name, value in shown) + (" …" if len(report.measures) > 4 else "")

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -173,11 +174,20 @@ class Verified:
     signers: frozenset[str]
     """Fingerprints of the trusted public keys whose signatures hold; never empty."""
 
+    signatures: int
+    """How many signatures the envelope holds; more than `signers` means that nobody trusted vouches for some of them."""
+
 
 def fingerprint(public: ec.EllipticCurvePublicKey) -> str:
     """`sha256:<hex>` over the DER SubjectPublicKeyInfo."""
     der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return documents.sha256(der)
+
+
+def hint(public: ec.EllipticCurvePublicKey) -> str:
+    """Names the key inside a bundle, as OMS does: hex sha256 over the PEM, so `sha256sum key.pub` prints it."""
+    pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(pem).hexdigest()
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
@@ -192,7 +202,7 @@ def sign(payload: bytes, payload_type: str, signer: Signer) -> bytes:
     return documents.canonical(
         {
             "mediaType": BUNDLE,
-            "verificationMaterial": {"publicKey": {"hint": fingerprint(signer.public)}, "tlogEntries": []},
+            "verificationMaterial": {"publicKey": {"hint": hint(signer.public)}, "tlogEntries": []},
             "dsseEnvelope": {
                 "payload": base64.b64encode(payload).decode(),
                 "payloadType": payload_type,
@@ -217,17 +227,23 @@ def verify(bundle: bytes, trusted: Iterable[TrustedKey], *, payload_type: str = 
         WrongSigner: nobody trusted signed it.
     """
     keys = {key.fingerprint: key for key in trusted}
-    envelope, hint = parse_bundle(bundle, what=what)
+    envelope, named = parse_bundle(bundle, what=what)
     if envelope.payload_type != payload_type:
         raise Malformed(f"{what} holds {envelope.payload_type!r}, not {payload_type!r}")
     message = pae(envelope.payload_type, envelope.payload)
     voters = frozenset(mark for mark, key in keys.items() if any(_holds(key, sig, message) for sig in envelope.signatures))
     if not voters:
         names = ", ".join(sorted({key.name for key in keys.values()})) or "nobody"
-        if hint in keys:
-            raise SignatureInvalid(f"the signature of {keys[hint].name} on {what} does not fit its content: it was changed")
+        owner = next((key.name for key in keys.values() if named in (hint(key.public), key.fingerprint)), None)
+        if owner is not None:
+            raise SignatureInvalid(f"the signature of {owner} on {what} does not fit its content: it was changed")
         raise WrongSigner(f"{what} is signed by nobody who is trusted here ({names})", hint="is the right public key listed?")
-    return Verified(payload_type=envelope.payload_type, payload=envelope.payload, signers=voters)
+    return Verified(
+        payload_type=envelope.payload_type,
+        payload=envelope.payload,
+        signers=voters,
+        signatures=len(envelope.signatures),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,8 +274,8 @@ def parse_bundle(bundle: bytes, *, what: str = "the bundle") -> tuple[Envelope, 
         signatures=tuple(_decode(one.sig, what) for one in dsse.signatures),
     )
     material = model.verification_material.get("publicKey")
-    hint = material.get("hint", "") if isinstance(material, dict) else ""
-    return envelope, hint if isinstance(hint, str) else ""
+    named = material.get("hint", "") if isinstance(material, dict) else ""
+    return envelope, named if isinstance(named, str) else ""
 
 
 def own_signer(path: Path) -> KeySigner:
@@ -285,7 +301,7 @@ class _Model(BaseModel):
 
 class _Signature(_Model):
     sig: str
-    keyid: str = ""
+    keyid: str | None = ""  # OMS v1.0, 4.1: absent, empty or null; it decides nothing
 
 
 class _Envelope(_Model):

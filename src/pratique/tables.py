@@ -26,6 +26,9 @@ COMPANIONS = (
 )  # fmt: skip
 """Files beside a table that hold no rows of it."""
 
+MAX_CELLS = 200_000_000
+"""A few bytes of Parquet can claim any number of rows."""
+
 _NULLS = ["", "NA", "NaN", "nan", "null", "NULL"]
 
 
@@ -106,7 +109,9 @@ def _read(path: Path, name: str) -> Any:
     try:
         table = _csv(path) if name.lower().endswith(".csv") else _parquet(path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ArtifactRefused(f"cannot read {name}: {error}", hint="write the file again; every row needs every column") from error
+        raise ArtifactRefused(
+            f"cannot read {name}: {error}", hint="write the file again; every row needs every column"
+        ) from error
     _refuse_columns(table, name)
     return table.to_pandas()
 
@@ -125,7 +130,10 @@ def _csv(path: Path) -> Any:
 def _parquet(path: Path) -> Any:
     from pyarrow import parquet
 
-    return parquet.ParquetFile(path).read()
+    file = parquet.ParquetFile(path)
+    if file.metadata.num_rows * file.metadata.num_columns > MAX_CELLS:
+        raise ArtifactRefused(f"{path.name} claims {file.metadata.num_rows:,} rows; at most {MAX_CELLS:,} cells are read")
+    return file.read()
 
 
 def _refuse_columns(table: Any, name: str) -> None:
@@ -140,5 +148,6 @@ def _refuse_columns(table: Any, name: str) -> None:
     for field in table.schema:
         if kinds.is_nested(field.type) or kinds.is_binary(field.type) or kinds.is_large_binary(field.type):
             raise ArtifactRefused(
-                f"column {field.name!r} of {name} holds {field.type} values", hint="one number or text per cell; binary may be bad UTF-8"
+                f"column {field.name!r} of {name} holds {field.type} values",
+                hint="one number or text per cell; binary may be bad UTF-8",
             )

@@ -1,4 +1,4 @@
-"""How a batch of rows differs from its reference: plain numpy, no Great Expectations, no decisions.
+"""How a batch of rows differs from its reference: plain numpy, no Great Expectations, no profile, no decisions.
 
     cells      a column as counts: equal-mass bins, categories, nulls and infinities
     drift      two rows of counts: significance and effect; Holm's correction for a family of columns

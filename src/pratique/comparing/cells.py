@@ -4,6 +4,7 @@ A numeric column has one cell per bin, then nulls (NaN counts as null: CSV canno
 A categorical column has one cell per known value, then all other values together, then nulls.
 """
 
+# ruff: noqa: TID253
 from __future__ import annotations
 
 from typing import Any
@@ -41,7 +42,7 @@ def texts(column: Any) -> NDArray[np.object_]:
     """A column's values as text, nulls as None. `5`, `5.0` and `"5"` are one label, whatever a file made of them."""
     spelt = {value: _text(value) for value in column.dropna().unique()}
     missing = column.isna()
-    return np.array([None if gone else spelt[value] for gone, value in zip(missing, column)], dtype=object)
+    return np.array([None if gone else spelt[value] for gone, value in zip(missing, column, strict=True)], dtype=object)
 
 
 def edges(values: NDArray[np.float64], bins: int) -> list[float]:
@@ -72,7 +73,9 @@ def categories(values: NDArray[np.object_]) -> list[str]:
     present = [value for value in values if value is not None]
     names, counts = np.unique(np.array(present, dtype=object), return_counts=True)
     least = max(10, len(present) // 100)
-    ranked = sorted(((int(count), str(name)) for name, count in zip(names, counts) if count >= least), reverse=True)
+    ranked = sorted(
+        ((int(count), str(name)) for name, count in zip(names, counts, strict=True) if count >= least), reverse=True
+    )
     return sorted(name for _, name in ranked[:MOST_VALUES])
 
 

@@ -4,6 +4,7 @@ Significance alone alarms on every large batch; a PSI threshold alone alarms on 
 (B-1)(1/n+1/m): 0.1 for ten cells and 180 rows a side). So a column has drifted if both say so.
 """
 
+# ruff: noqa: TID253
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,7 @@ def compare(reference: Sequence[int], batch: Sequence[int]) -> Shift:
     q = (after + 0.5) / (m + 0.5 * len(after))
     psi = float(((q - p) * np.log(q / p)).sum())
     freedom = len(before) - 1
-    return Shift(p=float(stats.chi2.sf(square, freedom)), psi=psi - freedom * (1 / n + 1 / m))
+    return Shift(p=float(stats.chi2.sf(square, freedom)), psi=float(psi - freedom * (1 / n + 1 / m)))
 
 
 def holm(p: Mapping[str, float]) -> dict[str, float]:
@@ -56,9 +57,7 @@ def holm(p: Mapping[str, float]) -> dict[str, float]:
     return adjusted
 
 
-def _pooled(
-    reference: NDArray[np.float64], batch: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _pooled(reference: NDArray[np.float64], batch: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     both = np.stack([reference, batch])
     total = both.sum(0)
     share = both.sum(1).min() / max(total.sum(), 1.0)

@@ -1,37 +1,66 @@
-"""Rows as small integers: standardised by the reference, cut off at 8 standard deviations, in steps of 1/16.
+"""Rows as small integers: standardised by the reference, cut off at 8 units of scale, in steps of 1/256.
 
-Integers make distances exact in float32, so every machine finds the same neighbours; and a profile can hold its reference
-rows in one byte a value. A constant column has no scale and takes no part; a null stands at the mean; categories are one-hot.
+Integers make distances exact, so every machine finds the same neighbours, and a profile holds its reference rows in two bytes
+a value. A constant column has no scale and takes no part; a null stands at the median; categories are one-hot.
 """
 
+# ruff: noqa: TID253
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pratique.comparing import cells
 
-if TYPE_CHECKING:
-    from pratique.profiles import Column
+STEP = 256
+"""Steps in one unit of scale."""
 
-STEP = 16
-"""Steps in one standard deviation."""
+_CUT = 8 * STEP
 
 
-def encode(frame: Any, columns: Sequence[Column]) -> NDArray[np.int8]:
-    """Rows x width, int8. Text in a numeric column raises ValueError."""
+class Feature(Protocol):
+    """What must be known of a column to encode it; a profile's columns do."""
+
+    @property
+    def name(self) -> str:
+        """As in the table."""
+
+    @property
+    def kind(self) -> str:
+        """`numeric` or `categorical`."""
+
+    @property
+    def values(self) -> Sequence[str]:
+        """Known values of a categorical column."""
+
+    @property
+    def center(self) -> float:
+        """Where a numeric column's nulls are put."""
+
+    @property
+    def scale(self) -> float:
+        """Its unit, above 0."""
+
+    @property
+    def width(self) -> int:
+        """Numbers per row; 0 if the column takes no part."""
+
+
+def encode(frame: Any, columns: Sequence[Feature]) -> NDArray[np.int16]:
+    """Rows x width, int16. Text in a numeric column raises ValueError."""
     parts = [_encoded(frame[column.name], column) for column in columns if column.width]
-    return np.concatenate(parts, axis=1) if parts else np.zeros((len(frame), 0), dtype=np.int8)
+    return np.concatenate(parts, axis=1) if parts else np.zeros((len(frame), 0), dtype=np.int16)
 
 
-def squared_distances(rows: NDArray[np.int8], others: NDArray[np.int8]) -> NDArray[np.float32]:
-    """Rows x others, in squared steps. Exact below 2**24, which is 250 columns at full range."""
-    a, b = rows.astype(np.float32), others.astype(np.float32)
+def squared_distances(rows: NDArray[np.int16], others: NDArray[np.int16]) -> NDArray[np.float64]:
+    """Rows x others, in squared steps; exact."""
+    a, b = rows.astype(np.float64), others.astype(np.float64)
     squares = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)[None, :] - 2 * (a @ b.T)
-    return np.maximum(squares, 0, out=squares)
+    result: NDArray[np.float64] = np.maximum(squares, 0, out=squares)
+    return result
 
 
 def blocks(count: int, size: int = 512) -> list[slice]:
@@ -39,9 +68,10 @@ def blocks(count: int, size: int = 512) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _encoded(series: Any, column: Column) -> NDArray[np.int8]:
+def _encoded(series: Any, column: Feature) -> NDArray[np.int16]:
     if column.kind == "categorical":
         spelt = cells.texts(series)
-        return np.stack([(spelt == value) * STEP for value in column.values], axis=1).astype(np.int8)
-    z = np.nan_to_num((cells.numbers(series) - column.mean) / column.scale, nan=0.0, posinf=np.inf, neginf=-np.inf)
-    return np.clip(np.round(z * STEP), -128, 127).astype(np.int8)[:, None]
+        return np.stack([(spelt == value) * STEP for value in column.values], axis=1).astype(np.int16)
+    with np.errstate(over="ignore"):
+        steps = np.round((cells.numbers(series) - column.center) / column.scale * STEP)
+    return np.clip(np.where(np.isnan(steps), 0.0, steps), -_CUT, _CUT).astype(np.int16)[:, None]

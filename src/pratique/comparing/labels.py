@@ -12,6 +12,7 @@ This is cross-conformal inference (Vovk 2015) with matched folds; the folds' cou
 one approximation (measured: docs/checks/dataset.md).
 """
 
+# ruff: noqa: TID253
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -25,8 +26,8 @@ from pratique.comparing.encoding import blocks, squared_distances
 
 LEVELS = (0.01, 0.02, 0.05, 0.10)
 NEIGHBOURS = 5
-LEAST_ROWS = 20
-"""Reference rows that a label needs for a fair comparison; rows of rarer labels are not scored."""
+LEAST_ROWS = 10
+"""Reference rows that a label needs to have neighbours; rows of rarer labels are not scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +48,10 @@ class Conformity:
 
 
 def conformity(
-    reference: NDArray[np.int8],
+    reference: NDArray[np.int16],
     reference_labels: NDArray[np.int64],
     reference_folds: NDArray[np.int64],
-    batch: NDArray[np.int8],
+    batch: NDArray[np.int16],
     batch_labels: NDArray[np.int64],
 ) -> Conformity:
     """Test a batch against the reference. Labels are numbers of the reference's labels, -1 for none of them."""
@@ -83,9 +84,9 @@ def deal(labels: NDArray[np.int64], folds: int, rng: np.random.Generator) -> NDA
 
 
 def scores(
-    rows: NDArray[np.int8],
+    rows: NDArray[np.int16],
     labels: NDArray[np.int64],
-    trusted: NDArray[np.int8],
+    trusted: NDArray[np.int16],
     trusted_labels: NDArray[np.int64],
     classes: NDArray[np.int64],
 ) -> NDArray[np.float64]:
@@ -101,9 +102,9 @@ def scores(
     return result
 
 
-def _kth(squares: NDArray[np.float32]) -> NDArray[np.float64]:
+def _kth(squares: NDArray[np.float64]) -> NDArray[np.float64]:
     k = min(NEIGHBOURS, squares.shape[1]) - 1
-    return np.sqrt(np.partition(squares, k, axis=1)[:, k].astype(np.float64))
+    return np.sqrt(np.partition(squares, k, axis=1)[:, k])
 
 
 def _strata(labels: NDArray[np.int64], folds: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -132,7 +133,7 @@ def _test(
 def _tail(tops: Sequence[int] | NDArray[np.int64], both: NDArray[np.int64], new: NDArray[np.int64], seen: int) -> float:
     """P(at least `seen` of the top rows are new), each stratum hypergeometric."""
     chance = np.ones(1)
-    for top, total, fresh in zip(tops, both, new):
+    for top, total, fresh in zip(tops, both, new, strict=True):
         if top:
             chance = np.convolve(chance, stats.hypergeom.pmf(np.arange(top + 1), total, top, fresh))
     return float(min(1.0, chance[seen:].sum()))

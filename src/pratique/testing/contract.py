@@ -78,7 +78,7 @@ def _assert_survives_signing(chosen: Check[Any], subject: Subject, kind: Kind, r
 def _assert_garbage_is_not_praised(chosen: Check[Any], asked: checking.Options, kind: Kind, work: Path) -> None:
     """Bytes that mean nothing get a finding or a CheckError; never a report that no policy could object to."""
     garbage = work / "garbage"
-    garbage.mkdir()
+    garbage.mkdir(parents=True)
     (garbage / "model.safetensors").write_bytes(bytes(range(256)) * 4)
     (garbage / "data.csv").write_bytes(b"\xff\xfe\x00\x01" * 64)
     artifact = open_artifact(garbage, kind=kind, into=work / "snapshots")

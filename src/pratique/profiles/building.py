@@ -1,5 +1,6 @@
 """Making a reference profile of approved data."""
 
+# ruff: noqa: TID253
 from __future__ import annotations
 
 import base64
@@ -12,22 +13,22 @@ from numpy.typing import NDArray
 from pratique import tables
 from pratique.comparing import cells, copies, encoding, labels
 from pratique.errors import UsageError
-from pratique.profiles import MAX_LABELS, Column, Duplicates, Neighbours, Profile, Sample
+from pratique.profiles.model import Profile
+from pratique.profiles.parts import MAX_LABELS, Column, Duplicates, Neighbours, Sample
 
 FOLDS = 5
 LEAST_ROWS = 50
 """With fewer reference rows no test in this package can tell anything."""
 
 _MOST_CODES = 4_000_000
-"""Bytes of encoded rows in a profile."""
+"""Encoded numbers in a profile, two bytes each."""
 
 _MOST_COMPARED = 5_000
 
 
 def build_profile(source: Any, *, label: str | None, ignore: tuple[str, ...], bins: int, sample: int, seed: int) -> Profile:
     """See `pratique.profiles.build`."""
-    frame = source if isinstance(source, pd.DataFrame) else tables.read(source).frame
-    frame = _usable(frame, label, ignore, bins)
+    frame = _usable(source if isinstance(source, pd.DataFrame) else _read(source), label, ignore, bins)
     columns = [_column(frame[name], name, label, name in ignore, bins) for name in frame.columns]
     rng = np.random.default_rng(seed)
     codes = encoding.encode(frame, columns)
@@ -38,6 +39,15 @@ def build_profile(source: Any, *, label: str | None, ignore: tuple[str, ...], bi
         neighbours=_neighbours(codes, rng),
         sample=_sample(frame, codes, columns, sample, rng),
     )
+
+
+def _read(source: Any) -> Any:
+    table = tables.read(source)
+    if table.unread:
+        raise UsageError(
+            f"{table.unread[0]} is neither a table that is read nor documentation", hint="take it out of the folder"
+        )
+    return table.frame
 
 
 def _usable(frame: Any, label: str | None, ignore: tuple[str, ...], bins: int) -> Any:
@@ -62,7 +72,7 @@ def _column(series: Any, name: str, label: str | None, ignored: bool, bins: int)
         return _label(series, name)
     kind = cells.kind_of(series)
     if ignored:
-        return Column(name=name, kind="other" if kind == "empty" else kind, role="ignored")
+        return Column(name=name, kind="other", role="ignored")
     if kind in ("empty", "other"):
         what = "only nulls" if kind == "empty" else f"{series.dtype} values, which are not compared"
         raise UsageError(f"column {name!r} holds {what}", hint="drop it from the reference, or ignore it")
@@ -74,14 +84,22 @@ def _numeric(series: Any, name: str, bins: int) -> Column:
     finite = values[np.isfinite(values)]
     if not finite.size:
         raise UsageError(f"column {name!r} holds no finite number", hint="drop it from the reference, or ignore it")
-    low, high, mean, scale = (float(f(finite)) for f in (np.min, np.max, np.mean, np.std))
-    if not np.isfinite([mean, scale]).all():
-        raise UsageError(f"column {name!r} holds numbers too large to average")
+    low, *middle, high = (float(value) for value in np.quantile(finite, (0, 0.1, 0.5, 0.9, 1), method="nearest"))
+    scale = _scale(finite, middle[2] - middle[0]) if low < high else 0.0
+    if not np.isfinite(scale):
+        raise UsageError(f"column {name!r} holds numbers too large to compare")
     inner = cells.edges(values, bins)
+    counts = cells.count_numbers(values, inner)
     return Column(
-        name=name, kind="numeric", role="feature", edges=inner, counts=cells.count_numbers(values, inner),
-        low=low, high=high, mean=mean, scale=scale if low < high else 0.0,
+        name=name, kind="numeric", role="feature", edges=inner, counts=counts, low=low, high=high, middle=middle, scale=scale
     )  # fmt: skip
+
+
+def _scale(values: NDArray[np.float64], middle: float) -> float:
+    """The standard deviation; in heavy tails, where a few rows would dwarf all others, one that the middle 80 % agree with."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviation, usual = float(np.std(values)), middle / 2.563  # of a normal distribution
+        return min(deviation, 3 * usual) if usual > 0 else deviation
 
 
 def _categorical(series: Any, name: str) -> Column:
@@ -104,19 +122,19 @@ def _label(series: Any, name: str) -> Column:
 
 
 def _duplicates(found: copies.Copies) -> Duplicates:
-    return Duplicates(share=found.share, largest=found.largest)
+    return Duplicates(share=found.share, largest=found.largest, pairs=found.pairs)
 
 
-def _neighbours(codes: NDArray[np.int8], rng: np.random.Generator) -> Neighbours | None:
+def _neighbours(codes: NDArray[np.int16], rng: np.random.Generator) -> Neighbours | None:
     if not codes.shape[1]:
         return None
     some = codes[rng.choice(len(codes), min(len(codes), _MOST_COMPARED), replace=False)]
-    distance, dimension = copies.neighbour_distances(some)
-    close = copies.near(some, copies.radius(distance, dimension, len(some), len(some)))
-    return Neighbours(rows=len(some), distance=distance, dimension=dimension, copies=_duplicates(close))
+    found = copies.nearness(some)
+    known = _duplicates(copies.near(some, copies.radius(found, len(some), len(some))))
+    return Neighbours(rows=len(some), closest=found.closest, close=found.close, dimension=found.dimension, copies=known)
 
 
-def _sample(frame: Any, codes: NDArray[np.int8], columns: list[Column], most: int, rng: np.random.Generator) -> Sample | None:
+def _sample(frame: Any, codes: NDArray[np.int16], columns: list[Column], most: int, rng: np.random.Generator) -> Sample | None:
     label = next((column for column in columns if column.role == "label"), None)
     rows = min(len(codes), most, _MOST_CODES // max(codes.shape[1], 1))
     if label is None or rows < 1 or not codes.shape[1]:
@@ -124,10 +142,22 @@ def _sample(frame: Any, codes: NDArray[np.int8], columns: list[Column], most: in
     chosen = rng.permutation(len(codes))[:rows]
     number = {value: index for index, value in enumerate(label.values)}
     classes = np.array([number[value] for value in cells.texts(frame[label.name])[chosen]], dtype=np.int64)
+    _refuse_rare(classes, label)
     return Sample(
-        rows=rows, width=codes.shape[1], codes=_text(codes[chosen]), labels=_text(classes.astype(np.uint8)),
+        rows=rows, width=codes.shape[1], codes=_text(codes[chosen].astype("<i2")), labels=_text(classes.astype(np.uint8)),
         folds=_text(labels.deal(classes, FOLDS, rng).astype(np.uint8)),
     )  # fmt: skip
+
+
+def _refuse_rare(classes: NDArray[np.int64], label: Column) -> None:
+    counts = np.bincount(classes, minlength=len(label.values))
+    rare = counts < labels.LEAST_ROWS
+    if counts[rare].sum() > 0.02 * len(classes):
+        names = ", ".join(repr(value) for value, few in zip(label.values, rare, strict=True) if few)
+        raise UsageError(
+            f"labels {names} have fewer than {labels.LEAST_ROWS} reference rows each, and together more than 2 %",
+            hint="collect more of them, or leave out the test of label noise: sample=0",
+        )
 
 
 def _text(values: NDArray[Any]) -> str:

@@ -1,0 +1,59 @@
+"""The gates of Pratique as Kubeflow Pipelines components (KFP v2, `pip install 'pratique[kfp]'`).
+
+    from pratique.components import gate, promote_model, uncached
+
+Each lives in a folder of its own, beside its compiled `component.yaml` and a README. `transfer_learning` chains them.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pratique.components.caching import uncached as uncached
+    from pratique.components.gate.component import gate as gate
+    from pratique.components.image import IMAGE as IMAGE
+    from pratique.components.promote_model.component import promote_model as promote_model
+    from pratique.components.scan_artifact.component import scan_artifact as scan_artifact
+    from pratique.components.transfer_learning import transfer_learning as transfer_learning
+    from pratique.components.validate_dataset.component import validate_dataset as validate_dataset
+    from pratique.components.verify_lineage.component import verify_lineage as verify_lineage
+    from pratique.components.verify_provenance.component import verify_provenance as verify_provenance
+
+# kfp takes seconds to import, so nothing is loaded before it is used (PEP 562).
+_HOME = {
+    "IMAGE": "image",
+    "gate": "gate.component",
+    "promote_model": "promote_model.component",
+    "scan_artifact": "scan_artifact.component",
+    "transfer_learning": "transfer_learning",
+    "uncached": "caching",
+    "validate_dataset": "validate_dataset.component",
+    "verify_lineage": "verify_lineage.component",
+    "verify_provenance": "verify_provenance.component",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+class _Catalogue(ModuleType):
+    """Python binds an imported sub-module to its package, where `gate` must stay the component and not become its folder."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Catalogue

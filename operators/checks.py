@@ -1,0 +1,140 @@
+"""An operator for each check that ships with the package. Written by tools/operators.py: change the check's options instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pratique.operators.gates import CheckOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import XComArg
+
+__all__ = ["ScanArtifactOperator", "ValidateDatasetOperator", "VerifyProvenanceOperator"]
+
+
+class ScanArtifactOperator(CheckOperator):
+    """Whether any file can carry code, or is of a format that nobody asked for.
+
+    The check `artifact` as a task: keeps its signed evidence, and fails on a finding at or above `deny_at`. There is no
+    policy file that a relative path could be relative to, so give absolute ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        artifact: str | XComArg,
+        formats: Sequence[str] = ("csv", "json", "parquet", "safetensors", "text"),
+        max_json_bytes: int = 67108864,
+        max_text_bytes: int = 67108864,
+        kind: str = "model",
+        deny_at: str = "high",
+        store: str | None = None,
+        key: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """All parameters are templated.
+
+        Args:
+            artifact: a local path or any fsspec URI, or another task's output.
+            formats: Formats that are allowed. `pickle` means pickles of plain data; one that imports anything is always
+                refused.
+            max_json_bytes: Largest JSON document. Tokenizers of large vocabularies take about 35 MB.
+            max_text_bytes: Largest text file. CSV and JSON Lines are bounded by the line instead.
+            kind: what the artifact is: model or dataset.
+            deny_at: the mildest finding that fails the task: note, low, medium, high or critical.
+            store: URI of the evidence store. Default: PRATIQUE_STORE.
+            key: path of the private key that signs. Default: this machine's own, PRATIQUE_KEY.
+            kwargs: Airflow's own, such as `task_id` and `retries`.
+        """
+        options: Mapping[str, Any] = {"formats": formats, "max_json_bytes": max_json_bytes, "max_text_bytes": max_text_bytes}
+        super().__init__(
+            check="artifact", artifact=artifact, options=options, kind=kind, deny_at=deny_at, store=store, key=key, **kwargs
+        )
+
+
+class ValidateDatasetOperator(CheckOperator):
+    """Drift, label noise, duplicates, ranges and schema against a reference profile.
+
+    The check `dataset` as a task: keeps its signed evidence, and fails on a finding at or above `deny_at`. There is no policy
+    file that a relative path could be relative to, so give absolute ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        artifact: str | XComArg,
+        profile: str,
+        suite: str | None = None,
+        false_alarm_rate: float = 0.01,
+        min_rows: int = 50,
+        kind: str = "dataset",
+        deny_at: str = "high",
+        store: str | None = None,
+        key: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """All parameters are templated.
+
+        Args:
+            artifact: a local path or any fsspec URI, or another task's output.
+            profile: The reference profile, as `pratique profile` makes it of approved data. It names the label column, too.
+            suite: A Great Expectations 1.x suite file. Without one, the suite that `pratique.suites.default` proposes for the
+                profile.
+            false_alarm_rate: Of the proposed suite: chance that a batch just like the reference fails. A suite file holds its
+                own alphas.
+            min_rows: Of the proposed suite: fewest rows. With less than some hundred rows little can be detected.
+            kind: what the artifact is: dataset.
+            deny_at: the mildest finding that fails the task: note, low, medium, high or critical.
+            store: URI of the evidence store. Default: PRATIQUE_STORE.
+            key: path of the private key that signs. Default: this machine's own, PRATIQUE_KEY.
+            kwargs: Airflow's own, such as `task_id` and `retries`.
+        """
+        options: Mapping[str, Any] = {
+            "profile": profile,
+            "suite": suite,
+            "false_alarm_rate": false_alarm_rate,
+            "min_rows": min_rows,
+        }
+        super().__init__(
+            check="dataset", artifact=artifact, options=options, kind=kind, deny_at=deny_at, store=store, key=key, **kwargs
+        )
+
+
+class VerifyProvenanceOperator(CheckOperator):
+    """Whether a trusted publisher signed exactly these files (OpenSSF Model Signing v1.0).
+
+    The check `provenance` as a task: keeps its signed evidence, and fails on a finding at or above `deny_at`. There is no
+    policy file that a relative path could be relative to, so give absolute ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        artifact: str | XComArg,
+        signers: Sequence[str],
+        signature: str = "model.sig",
+        name: str | None = None,
+        kind: str = "model",
+        deny_at: str = "high",
+        store: str | None = None,
+        key: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """All parameters are templated.
+
+        Args:
+            artifact: a local path or any fsspec URI, or another task's output.
+            signers: Who may have signed: names under the policy's `trust`, or files of public keys relative to the policy.
+            signature: Path of the signature inside the artifact.
+            name: What the publisher must call it in the signature (by habit, the name of the folder that was signed).
+            kind: what the artifact is: model or dataset.
+            deny_at: the mildest finding that fails the task: note, low, medium, high or critical.
+            store: URI of the evidence store. Default: PRATIQUE_STORE.
+            key: path of the private key that signs. Default: this machine's own, PRATIQUE_KEY.
+            kwargs: Airflow's own, such as `task_id` and `retries`.
+        """
+        options: Mapping[str, Any] = {"signers": signers, "signature": signature, "name": name}
+        super().__init__(
+            check="provenance", artifact=artifact, options=options, kind=kind, deny_at=deny_at, store=store, key=key, **kwargs
+        )

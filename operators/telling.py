@@ -1,0 +1,130 @@
+"""What a task tells: lines for its log, and the pointer that it leaves as an XCom."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pratique.errors import Denied, Error
+
+if TYPE_CHECKING:
+    from pratique.gate import Admission
+    from pratique.judging import Verdict
+    from pratique.promotion import Promotion
+    from pratique.statements import Evidence
+
+SCHEMA = "pratique/1"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_SECRET = re.compile(r"//[^/@]*@")
+_REASONS, _WIDTH, _DIGESTS, _FINDINGS = 3, 160, 8, 20
+
+
+def of_admission(admission: Admission, *, store: str) -> dict[str, Any]:
+    """The pointer of a gate that decided, either way. Only an admission has a path: what was denied is not handed on."""
+    admitted = admission.verdict.admitted
+    return {
+        **_of_verdict(admission.verdict, store),
+        "path": str(admission.artifact.root) if admitted else "",
+        "clearance": admission.clearance_digest,
+        "evidence": [one.digest for one in admission.evidence[:_DIGESTS]],
+    }
+
+
+def of_promotion(promotion: Promotion, *, store: str) -> dict[str, Any]:
+    """The pointer of a promotion."""
+    one = promotion.clearance
+    return {
+        **_of_verdict(promotion.verdict, store),
+        "verdict": "promoted",
+        "uri": _public(promotion.uri),
+        "channel": one.channel,
+        "sequence": one.sequence,
+    }
+
+
+def of_error(error: Error, *, store: str) -> dict[str, Any]:
+    """The pointer of a task that failed."""
+    from pratique import settings
+
+    store = store or settings.store_uri()
+    if isinstance(error, Denied):
+        return _of_verdict(error.verdict, store)
+    return {
+        "schema": SCHEMA, "verdict": "undecided", "subject": "", "path": "", "reasons": [plain(str(error), _WIDTH)],
+        "remedy": plain(error.hint, _WIDTH), "store": _public(store),
+    }  # fmt: skip
+
+
+def message(error: Error) -> str:
+    """What the task's own error says, a line for each reason."""
+    if isinstance(error, Denied):
+        return "\n".join(
+            (f"{plain(error.verdict.subject.name)} ({error.verdict.subject.digest})", *verdict_lines(error.verdict))
+        )
+    return "\n".join(plain(line) for line in error.diagnostics().splitlines())
+
+
+def lines(admission: Admission) -> Iterator[str]:
+    """What a gate saw and decided, a line each."""
+    verdict = admission.verdict
+    yield f"{plain(verdict.subject.name)}  {verdict.kind}  {verdict.subject.digest}"
+    for one in admission.evidence:
+        yield from _seen(one.statement)
+    for problem in admission.problems:
+        yield f"  could not finish: {plain(problem)}"
+    yield from verdict_lines(verdict)
+    if verdict.admitted:
+        yield f"  use this copy: {admission.artifact.root}"
+
+
+def verdict_lines(verdict: Verdict) -> Iterator[str]:
+    """A decision, its reasons and the remedies, a line each."""
+    from pratique.statements import stamp
+
+    if verdict.admitted:
+        yield f"ADMITTED until {stamp(verdict.expires)[:16]}Z, under policy {verdict.policy_digest[:19]}…"
+        return
+    yield f"DENIED under policy {verdict.policy_digest[:19]}…"
+    for denial in verdict.denials:
+        yield f"  {plain(str(denial))}"
+    for fix in list(dict.fromkeys(one.fix for one in verdict.denials if one.fix))[:5]:
+        yield f"  remedy: {plain(fix)}"
+
+
+def plain(text: str, width: int = 500) -> str:
+    """One line without control characters: findings quote strangers, and a log must not be theirs to forge."""
+    line = " ".join(_CONTROL.sub(" ", text).split())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _seen(evidence: Evidence) -> Iterator[str]:
+    report = evidence.report
+    measures = ", ".join(f"{name} {value:g}" for name, value in report.measures.items())
+    yield f"  {evidence.check}: {plain(measures) or 'no measures'}"
+    for finding in report.findings[:_FINDINGS]:
+        where = f" (at {finding.where})" if finding.where else ""
+        yield f"    {finding.severity.name.lower():<8} {finding.rule}: {plain(finding.message + where)}"
+    if len(report.findings) > _FINDINGS:
+        yield f"    and {len(report.findings) - _FINDINGS} more findings; the evidence holds them all"
+
+
+def _of_verdict(verdict: Verdict, store: str) -> dict[str, Any]:
+    """Below 2 KB, however many checks and reasons there are."""
+    return {
+        "schema": SCHEMA,
+        "verdict": "admitted" if verdict.admitted else "denied",
+        "subject": verdict.subject.digest,
+        "path": "",
+        "kind": verdict.kind,
+        "policy": verdict.policy_digest,
+        "evidence": list(verdict.evidence[:_DIGESTS]),
+        "reasons": [plain(str(one), _WIDTH) for one in verdict.denials[:_REASONS]],
+        "remedy": plain(verdict.remedy(), _WIDTH),
+        "store": _public(store),
+    }
+
+
+def _public(uri: str) -> str:
+    """A URI without the user and password that it may hold."""
+    return _SECRET.sub("//", uri)

@@ -1,0 +1,106 @@
+"""Whether the files of an artifact can carry code, found out without loading any of them.
+
+    pratique check artifact models/base
+    pratique check artifact data --kind dataset --option formats='["parquet"]'
+
+Content decides what a file is; its name must agree. What passes is data by construction: safetensors whose tensors tile the
+file, JSON and text with a bounded size, CSV, Parquet by its outline, and (only when asked for) pickles that hold plain data
+and import nothing. Everything else is refused, known or unknown.
+
+What it does not see: what numbers do (that is for other checks); bugs in the readers of accepted formats; columns and pages
+of Parquet (its footer is not decoded); formulas in CSV cells that a spreadsheet would run; the meaning of text; loaders that
+give a meaning to JSON keys which `references` does not list. Archives are looked into only to say what is in them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from pratique.artifacts import Artifact
+from pratique.checking import Finding, Options, Report, Severity, check
+from pratique.checks.artifact.looking import Asked, look
+from pratique.checks.artifact.rules import RULES, finding
+from pratique.checks.artifact.viewing import opened
+
+FormatName = Literal["csv", "json", "parquet", "pickle", "safetensors", "text"]
+
+MEANINGS = {name: rule.meaning for name, rule in RULES.items()}
+
+MEASURES = {
+    "files": "files in the artifact",
+    "bytes": "bytes of all files together",
+    "recognised_files": "files whose content and name agree on one of the formats that were asked for",
+    "refused_files": "files with a finding of medium severity or above",
+    "tensors": "tensors in safetensors files",
+    "parameters": "numbers in all tensors of safetensors files",
+    "pickle_globals": "imports in pickles, also in those within archives",
+}
+
+MAX_FINDINGS = 25
+"""Listed for one file; and eight times as many for the artifact."""
+
+
+class ArtifactOptions(Options):
+    """What may be in an artifact."""
+
+    formats: tuple[FormatName, ...] = Field(default=("csv", "json", "parquet", "safetensors", "text"), min_length=1)
+    """Formats that are allowed. `pickle` means pickles of plain data; one that imports anything is always refused."""
+
+    max_json_bytes: int = Field(default=64 << 20, ge=1, le=1 << 30)
+    """Largest JSON document. Tokenizers of large vocabularies take about 35 MB."""
+
+    max_text_bytes: int = Field(default=64 << 20, ge=1, le=1 << 30)
+    """Largest text file. CSV and JSON Lines are bounded by the line instead."""
+
+    @field_validator("formats")
+    @classmethod
+    def _sort(cls, formats: tuple[FormatName, ...]) -> tuple[FormatName, ...]:
+        """Two lists of the same formats ask the same question."""
+        return tuple(sorted(set(formats)))
+
+
+@check("artifact", version="1", kinds=("model", "dataset"), options=ArtifactOptions, rules=MEANINGS, measures=MEASURES)
+def artifact(artifact: Artifact, options: ArtifactOptions) -> Report:
+    """Whether any file can carry code, or is of a format that nobody asked for."""
+    asked = Asked(**options.model_dump())
+    findings = _List(8 * MAX_FINDINGS, "")
+    counts: Counter[str] = Counter(dict.fromkeys(MEASURES, 0))
+    for entry in artifact.entries:
+        if entry.path.endswith("/"):  # an empty directory
+            continue
+        with opened(artifact.path(entry), entry.path) as view:
+            sight = look(view, asked)
+        counts.update(sight.counts)
+        counts.update(files=1, bytes=entry.size, refused_files=int(any(f.severity >= Severity.MEDIUM for f in sight.findings)))
+        findings.add(_List(MAX_FINDINGS, entry.path).add(sight.findings).all())
+    return Report(findings=findings.all(), measures={name: float(count) for name, count in counts.items()})
+
+
+class _List:
+    """As many findings as people read and a statement holds; the rest as one that is as grave as the gravest of them."""
+
+    def __init__(self, most: int, where: str) -> None:
+        self._most, self._where = most, where
+        self._listed: list[Finding] = []
+        self._rest: Counter[str] = Counter()
+        self._worst = Severity.NOTE
+
+    def add(self, findings: Iterable[Finding]) -> _List:
+        for one in findings:
+            if len(self._listed) < self._most:
+                self._listed.append(one)
+            else:
+                self._rest[one.rule] += 1
+                self._worst = max(self._worst, one.severity)
+        return self
+
+    def all(self) -> tuple[Finding, ...]:
+        if not self._rest:
+            return tuple(self._listed)
+        rules = ", ".join(f"{count:,} {rule}" for rule, count in sorted(self._rest.items()))
+        last = finding("more-findings", self._where, f"more was found than is listed: {rules}", severity=self._worst)
+        return (*self._listed, last)

@@ -1,0 +1,119 @@
+"""One file: what it is by its content, what it claims by its name, and what the reader of that format sees in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pratique.checking import Finding
+from pratique.checks.artifact import archives, jsons, naming, parquet, pickles, recognising, tensors, texts
+from pratique.checks.artifact.recognising import Format
+from pratique.checks.artifact.rules import finding
+from pratique.checks.artifact.viewing import Sight, View
+
+_VAGUE = frozenset({"text", "unknown", "empty"})
+"""Contents that do not say which reader should look; the name does."""
+
+_BINARY = ("safetensors", "parquet", "pickle")
+
+_NOUNS = {"pickle": "a pickle", "json": "JSON", "csv": "CSV", "parquet": "Parquet"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the check's options come to for one file."""
+
+    formats: tuple[str, ...]
+    max_json_bytes: int
+    max_text_bytes: int
+
+
+def look(view: View, asked: Asked) -> Sight:
+    """Look at one file.
+
+    1. By name: programs, installers' files and templates are refused whatever is in them.
+    2. By content: recognise the format and let its reader look. Where the content does not say, the reader of the claimed
+       format says what is wrong with it.
+    3. Content and name must agree, the format must be asked for, and no second format may hide in the file.
+    """
+    found = recognising.recognise(view.data)
+    named = _by_name(view, found)
+    form = found.name if found.name not in _VAGUE else _claimed(view.name)
+    reader = _readers(asked).get(form)
+    if named and found.name in ("text", "empty") and form in ("", "pickle"):
+        return Sight(findings=tuple(named))
+    if found.name == "empty" and form in ("", "text", "csv"):
+        return Sight(findings=(finding("empty-file", view.name, "this file is empty"),))
+    if reader is None:
+        return Sight(findings=(*named, _unread(view, found, asked), *_mismatch(view, found)))
+    sight = reader(view)
+    objections = [*_mismatch(view, found), *_not_asked(view, form, asked), *_polyglot(view, found)]
+    counts = {**sight.counts, "recognised_files": int(not objections)}
+    return Sight(findings=(*named, *sight.findings, *objections), counts=counts)
+
+
+def _readers(asked: Asked) -> Mapping[str, Callable[[View], Sight]]:
+    return {
+        "safetensors": tensors.look,
+        "parquet": parquet.look,
+        "pickle": pickles.look,
+        "archive": archives.look,
+        "csv": texts.look_at_table,
+        "json-lines": jsons.look_at_lines,
+        "json": lambda view: jsons.look(view, max_bytes=asked.max_json_bytes),
+        "text": lambda view: texts.look(view, max_bytes=asked.max_text_bytes),
+    }
+
+
+def _claimed(name: str) -> str:
+    """The reader that a name asks for; '' if it asks for none."""
+    claims = naming.claims(name)
+    return naming.text_format(name) or next((form for form in _BINARY if form in claims), "")
+
+
+def _by_name(view: View, found: Format) -> list[Finding]:
+    findings = []
+    if naming.is_code(view.name) or (naming.is_path_file(view.name) and found.name == "text"):
+        findings.append(finding("code-file", view.name, "this is a program, or carries one"))
+    if naming.is_template(view.name):
+        findings.append(finding("template-file", view.name, "this is a Jinja template, a program that the tokenizer runs"))
+    if naming.is_install(view.name):
+        findings.append(finding("install-file", view.name, "this tells an installer what to fetch and run"))
+    return findings
+
+
+def _mismatch(view: View, found: Format) -> list[Finding]:
+    claims = naming.claims(view.name)
+    if found.name in _VAGUE or not claims or found.name in claims:
+        return []
+    message = f"its content is {found.noun}, its name says otherwise: loaders disagree about which of the two counts"
+    return [finding("extension-mismatch", view.name, message)]
+
+
+def _not_asked(view: View, form: str, asked: Asked) -> list[Finding]:
+    label = "json" if form == "json-lines" else form
+    if label in asked.formats or label == "archive":  # an archive has been refused already
+        return []
+    return [_refused(view, f"this is {_NOUNS.get(label, label)}", asked)]
+
+
+def _polyglot(view: View, found: Format) -> list[Finding]:
+    hidden = []
+    if found.name in ("safetensors", "parquet") and pickles.hides_in(view.data):
+        hidden.append("a pickle to whoever reads it from the beginning")
+    if found.name in _BINARY and archives.ends_like_one(view.data):
+        hidden.append("a zip archive to whoever reads it from the end")
+    return [finding("polyglot", view.name, f"this file is {found.noun}, and {what}") for what in hidden]
+
+
+def _unread(view: View, found: Format, asked: Asked) -> Finding:
+    if found.name == "native":
+        return finding("native-code", view.name, f"this is {found.noun}")
+    if found.name == "other":
+        return _refused(view, f"this is {found.noun}", asked)
+    what = "text of a kind that loaders may act on" if found.name == "text" else "of no format that is known here"
+    return finding("unknown-format", view.name, f"this file is {what}; what is not known is refused")
+
+
+def _refused(view: View, what: str, asked: Asked) -> Finding:
+    return finding("format-not-allowed", view.name, f"{what}; allowed here: {', '.join(asked.formats)}")

@@ -1,0 +1,104 @@
+"""Every rule of the `artifact` check: how grave, what it means, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pratique.checking import Finding, Severity
+
+_LOW, _MEDIUM, _HIGH, _CRITICAL = Severity.LOW, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL
+_NO_PICKLE = "ask the supplier for safetensors (or JSON, for plain data): a pickle runs code when it is loaded"
+
+
+class Rule(NamedTuple):
+    """One rule."""
+
+    severity: Severity
+    meaning: str
+    fix: str
+
+
+RULES = {
+    "pickle-global": Rule(_CRITICAL, "a pickle imports a class or a function, so loading it runs code", _NO_PICKLE),
+    "pickle-in-archive": Rule(
+        _CRITICAL, "a pickle inside an archive imports classes or functions, so loading it can run code", _NO_PICKLE
+    ),
+    "pickle-malformed": Rule(
+        _HIGH,
+        "a pickle is cut off, goes on behind its end, expands, or is not as a pickler writes it",
+        "write the file again with pickle.dump from the data itself, or better as JSON",
+    ),
+    "archive-not-allowed": Rule(
+        _HIGH, "a zip archive, such as a PyTorch checkpoint", "ask for the files themselves, tensors as safetensors"
+    ),
+    "safetensors-malformed": Rule(
+        _HIGH,
+        "a header that is no header, or tensors that do not tile the file exactly",
+        "ask for the file again, written by the safetensors library",
+    ),
+    "unprintable-name": Rule(
+        _MEDIUM, "names of tensors hold control characters", "rename the tensors and write the file again"
+    ),
+    "json-malformed": Rule(
+        _HIGH,
+        "not JSON, too large or too deep, or a key twice in one object",
+        "write it again with a JSON library: UTF-8, no key twice, no NaN",
+    ),
+    "remote-code-reference": Rule(
+        _HIGH,
+        "a key by which a known library imports or fetches code",
+        "take the key out, or ask for a model that needs no code beside the library's own",
+    ),
+    "template-in-json": Rule(
+        _HIGH, "a Jinja template in a JSON file", "take the template out, review it, and pass it in your own code"
+    ),
+    "template-file": Rule(_HIGH, "a Jinja template", "take it out, review it, and pass it in your own code"),
+    "text-malformed": Rule(
+        _HIGH,
+        "text that is not UTF-8, holds control characters, or is too large",
+        "write it again as UTF-8 text without control characters, or take it out",
+    ),
+    "parquet-malformed": Rule(
+        _HIGH,
+        "Parquet without its magic, or with a footer that does not lie within the file",
+        "ask for the file again, written by a Parquet library",
+    ),
+    "parquet-python-object": Rule(
+        _CRITICAL,
+        "a Parquet schema that makes pyarrow before 14.0.1 unpickle (CVE-2023-47248)",
+        "ask for the table with plain column types",
+    ),
+    "polyglot": Rule(
+        _CRITICAL, "a file that is of two formats at once", "ask for the file again, written by the format's own library"
+    ),
+    "extension-mismatch": Rule(_HIGH, "content and name claim different formats", "name it after its content"),
+    "format-not-allowed": Rule(
+        _HIGH,
+        "a format that was not asked for, or that nobody here can vouch for",
+        "convert it to one of the allowed formats, or take it out",
+    ),
+    "unknown-format": Rule(
+        _HIGH,
+        "content that is of no known format, or text of a kind that loaders may act on",
+        "take it out; if it is documentation, call it .txt or .md",
+    ),
+    "native-code": Rule(_CRITICAL, "a program or library for a machine, real or virtual", "take it out"),
+    "code-file": Rule(
+        _HIGH, "a program, by its name or its first line", "take it out; load the weights with a library's own classes"
+    ),
+    "install-file": Rule(
+        _HIGH, "a file that tells an installer what to fetch and run", "take it out; pin what you install yourself"
+    ),
+    "empty-file": Rule(_LOW, "a file without a byte", "take it out"),
+    "more-findings": Rule(
+        _HIGH, "more was found than is listed; the severity is the gravest of the rest", "mend the others first"
+    ),
+}
+
+
+def finding(rule: str, where: str, message: str, *, severity: Severity | None = None) -> Finding:
+    """A finding of that rule, with its severity and its remedy."""
+    known = RULES[rule]
+    return Finding(
+        rule=rule, severity=known.severity if severity is None else severity, message=message, where=where, fix=known.fix
+    )

@@ -1,0 +1,115 @@
+"""One sentence per failed expectation, and the place that it points to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pratique.checks.dataset.running import Result
+from pratique.tables import Table
+
+
+def word(result: Result, table: Table) -> tuple[str, str]:
+    """What a failed expectation saw, and where."""
+    details = result.figures.get("details") or {}
+    return _WRITERS.get(result.type, _other)(result, details, table)
+
+
+def _schema(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
+    parts = [f"{what} {_names(details[key])}" for key, what in _SCHEMA.items() if details.get(key)]
+    return "; ".join(parts), ""
+
+
+_SCHEMA = {"missing": "missing columns:", "unexpected": "unexpected columns:", "other_kind": "columns with other values:"}
+
+
+def _drift(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
+    parts = []
+    if details.get("drifted"):
+        psi, p = details["psi"], details["p"]
+        worst = [f"{name!r} (PSI {psi[name]:.2f}, p {p[name]:.1g})" for name in details["drifted"][:5]]
+        parts.append(
+            f"{len(details['drifted'])} of {len(psi)} columns drifted: {', '.join(worst)}{_more(details['drifted'], 5)}"
+        )
+    if details.get("all_null"):
+        parts.append(f"columns without any value: {_names(details['all_null'])}")
+    if details.get("not_compared"):
+        parts.append(f"columns that are missing, unexpected or of another kind: {_names(details['not_compared'])}")
+    return "; ".join(parts), str(details["drifted"][0]) if details.get("drifted") else ""
+
+
+def _priors(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
+    parts = [
+        f"{details[key]} rows have {what}"
+        for key, what in (("unknown", "unknown labels"), ("nulls", "no label"))
+        if details[key]
+    ]
+    if details["shifted"]:
+        counts = ", ".join(f"{name!r}: {count}" for name, count in list(details["counts"].items())[:10])
+        parts.append(f"label frequencies changed (PSI {result.figures['observed_value']:.2f}, p {details['p']:.1g}): {counts}")
+    return "; ".join(parts), ""
+
+
+def _noise(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
+    rows = ", ".join(table.where(row) for row in details["suspects"])
+    message = (
+        f"about {details['excess']:.1%} more rows than in the reference sit among rows of another label "
+        f"(p {details['p']:.1g}); "
+        f"{details['suspect_count']} suspects, worst first: {rows}"
+    )
+    return message, table.where(details["suspects"][0]) if details["suspects"] else ""
+
+
+def _copies(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
+    groups = [", ".join(table.where(row) for row in group) for group in details["groups"][:3]]
+    near = " nearly" if result.type.startswith("expect_near") else ""
+    message = (
+        f"{details['extra']} rows{near} repeat another row; the largest group has {details['largest']}: {' | '.join(groups)}"
+    )
+    return message, table.where(details["groups"][0][0]) if details["groups"] else ""
+
+
+def _range(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
+    low, high = result.kwargs.get("min_value"), result.kwargs.get("max_value")
+    values = ", ".join(str(value)[:40] for value in result.figures.get("partial_unexpected_list", [])[:5])
+    rows = [
+        table.where(int(row)) for row in result.figures.get("partial_unexpected_index_list", [])[:5] if isinstance(row, int)
+    ]
+    count = result.figures.get("unexpected_count", "some")
+    message = f"{count} values of column {result.column!r} are not between {low} and {high}: {values}"
+    return message + (f" ({', '.join(rows)})" if rows else ""), result.column
+
+
+def _other(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
+    seen = {
+        key: result.figures[key]
+        for key in ("observed_value", "unexpected_count", "unexpected_percent")
+        if key in result.figures
+    }
+    figures = ", ".join(f"{key} {str(value)[:80]}" for key, value in seen.items())
+    return f"{title(result)} was not met" + (f": {figures}" if figures else ""), result.column
+
+
+_WRITERS = {
+    "expect_table_schema_to_match_profile": _schema,
+    "expect_table_drift_to_be_within_profile": _drift,
+    "expect_table_label_priors_to_match_profile": _priors,
+    "expect_labels_to_conform_to_reference": _noise,
+    "expect_table_rows_to_be_distinct": _copies,
+    "expect_near_duplicate_clusters_to_be_smaller_than": _copies,
+    "expect_column_values_to_be_between": _range,
+}
+
+
+def title(result: Result) -> str:
+    """The expectation, as the suite names it."""
+    return result.type + (f" on column {result.column!r}" if result.column else "")
+
+
+def _names(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(repr(name) for name in listed[:10]) + _more(listed, 10)
+
+
+def _more(listed: list[Any], shown: int) -> str:
+    return f" and {len(listed) - shown} more" if len(listed) > shown else ""

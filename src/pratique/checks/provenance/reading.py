@@ -1,0 +1,76 @@
+"""From an artifact to a manifest that somebody trusted signed, or to the one finding that says why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pratique import documents, oms, signing
+from pratique.artifacts import Artifact, Entry
+from pratique.checking import Finding, Severity
+from pratique.errors import EvidenceError, Malformed, SignatureInvalid, Unsupported, WrongSigner
+from pratique.oms import Manifest
+from pratique.signing import TrustedKey
+
+_AGAIN = "get the delivery again from the publisher, and ask them what they signed if that does not help"
+_SUFFIXES = (".sig", ".sigstore", ".sigstore.json")
+
+
+def signature_in(artifact: Artifact, path: str) -> Entry | None:
+    """The entry of the signature file; None if there is none."""
+    if artifact.is_file:
+        return None
+    return next((entry for entry in artifact.entries if entry.path == path), None)
+
+
+def unsigned(artifact: Artifact, path: str, keys: Sequence[TrustedKey]) -> Finding:
+    """What to say about an artifact without a signature."""
+    fix = f"get it with its signature from {names(keys)}, who makes one with `pratique sign FOLDER --key KEY`"
+    if artifact.is_file:
+        message = f"{artifact.subject.name} is a single file, which cannot carry a signature"
+        fix = "have the publisher put it into a folder and sign the folder"
+    elif any(entry.path.startswith(path + "/") for entry in artifact.entries):
+        message = f"{path} is a folder, where the signature should be"
+    else:
+        message = f"there is no signature: no {path} among its {len(artifact.entries):,} entries"
+        if others := [entry.path for entry in artifact.entries if entry.path.endswith(_SUFFIXES)]:
+            message += f" ({others[0]} may be one: name it with the option `signature`)"
+    return _grave("unsigned", message, "", fix)
+
+
+def manifest_in(artifact: Artifact, signature: Entry, keys: Sequence[TrustedKey]) -> Manifest | Finding:
+    """What the signature says, or why it says nothing."""
+    what = signature.path
+    try:
+        if signature.size > documents.MAX_BYTES:
+            raise Malformed(f"{what} is {signature.size:,} bytes; at most {documents.MAX_BYTES:,} are read")
+        bundle = artifact.path(signature).read_bytes()
+        return oms.read(bundle, keys, what=what)
+    except Unsupported as error:
+        return _grave("unsupported-signature", str(error), what, error.hint)
+    except SignatureInvalid as error:
+        return _grave("signature-invalid", str(error), what, _AGAIN)
+    except WrongSigner:
+        return _wrong_signer(bundle, keys, what)
+    except EvidenceError as error:
+        return _grave("malformed-signature", str(error), what, error.hint or _AGAIN)
+
+
+def names(keys: Sequence[TrustedKey]) -> str:
+    """What people call the owners of these keys."""
+    return " or ".join(sorted({key.name for key in keys}))
+
+
+def _wrong_signer(bundle: bytes, keys: Sequence[TrustedKey], what: str) -> Finding:
+    trusted = " or ".join(sorted({f"{key.name} (key {signing.hint(key.public)[:16]}…)" for key in keys}))
+    return _grave(
+        "wrong-signer",
+        f"{what} was not made by anybody who is trusted for it, which is {trusted}; it says that it was made by "
+        f"{oms.claimed_signer(bundle)}",
+        what,
+        "treat it as hostile, unless the publisher has a new key: get that from them by another way than this delivery, "
+        "compare its `sha256sum`, and list it under `trust` and `signers`",
+    )
+
+
+def _grave(rule: str, message: str, where: str, fix: str) -> Finding:
+    return Finding(rule=rule, severity=Severity.CRITICAL, message=message, where=where, fix=fix)

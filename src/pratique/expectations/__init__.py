@@ -1,0 +1,30 @@
+"""Expectations for Great Expectations 1.x: drift, label noise and copies against a reference profile.
+
+    import great_expectations as gx
+    import pratique.expectations as pe          # registers the classes; without it GX drops them from a stored suite
+
+    suite.add_expectation(pe.ExpectTableDriftToBeWithinProfile(profile={"$PARAMETER": "profile"}, alpha=0.0033))
+    checkpoint.run(expectation_parameters={"profile": "profile.json"})
+
+`profile` is a path, or `path#sha256:<hex>` to pin the file; see `pratique.profiles`. `pratique.suites` proposes a whole suite.
+
+They read pandas batches. On any other execution engine they raise, which GX reports as success=False with an exception: it
+never reads as a pass. The same holds for whatever else keeps them from looking: no rows, too few rows, a broken profile.
+"""
+
+from __future__ import annotations
+
+from pratique.expectations.copies import ExpectNearDuplicateClustersToBeSmallerThan, ExpectTableRowsToBeDistinct
+from pratique.expectations.drift import ExpectColumnPsiToBeLessThan, ExpectTableDriftToBeWithinProfile
+from pratique.expectations.labels import ExpectLabelsToConformToReference, ExpectTableLabelPriorsToMatchProfile
+from pratique.expectations.schema import ExpectTableSchemaToMatchProfile
+
+__all__ = [
+    "ExpectColumnPsiToBeLessThan",
+    "ExpectLabelsToConformToReference",
+    "ExpectNearDuplicateClustersToBeSmallerThan",
+    "ExpectTableDriftToBeWithinProfile",
+    "ExpectTableLabelPriorsToMatchProfile",
+    "ExpectTableRowsToBeDistinct",
+    "ExpectTableSchemaToMatchProfile",
+]

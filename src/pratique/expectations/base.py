@@ -1,0 +1,122 @@
+"""What the expectations share: the profile, the metrics, and the refusal to pass without having looked."""
+
+# ruff: noqa: TID253
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from great_expectations.core.metric_domain_types import MetricDomainTypes
+from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
+from great_expectations.expectations.expectation import BatchExpectation
+from great_expectations.expectations.metrics.metric_provider import metric_value
+from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+
+from pratique import profiles
+from pratique.errors import CheckError
+from pratique.profiles import counting
+
+COUNTS = "table.pratique_profile_counts"
+ROWS = "table.pratique_rows"
+
+Parameter = dict[str, Any]
+"""A suite parameter: `{"$PARAMETER": name}`."""
+
+Number = float | Parameter
+"""A number, or a suite parameter that stands for one."""
+
+LEAST_ROWS = 20
+"""A batch of fewer rows looks like the reference whatever it holds."""
+
+
+class ProfileCounts(TableMetricProvider):
+    """Rows per cell of the profile, for every column in one pass."""
+
+    metric_name = COUNTS
+    value_keys = ("profile",)
+
+    @metric_value(engine=PandasExecutionEngine)
+    def _pandas(
+        cls,  # noqa: N805  (GX calls it with the class)
+        execution_engine: Any,
+        metric_domain_kwargs: Any,
+        metric_value_kwargs: Any,
+        metrics: Any,
+        runtime_configuration: Any,
+    ) -> counting.Counted:
+        frame, _, _ = execution_engine.get_compute_domain(metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE)
+        return counting.count(frame, profiles.find(metric_value_kwargs["profile"]))
+
+
+class Rows(TableMetricProvider):
+    """The rows themselves, for what no summary can answer."""
+
+    metric_name = ROWS
+    value_keys = ()
+
+    @metric_value(engine=PandasExecutionEngine)
+    def _pandas(
+        cls,  # noqa: N805  (GX calls it with the class)
+        execution_engine: Any,
+        metric_domain_kwargs: Any,
+        metric_value_kwargs: Any,
+        metrics: Any,
+        runtime_configuration: Any,
+    ) -> Any:
+        frame, _, _ = execution_engine.get_compute_domain(metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE)
+        return frame
+
+
+class ProfileExpectation(BatchExpectation, ABC):
+    """An expectation about a whole table, against a profile. Subclasses set `metric_dependencies` and write `judge`."""
+
+    profile: str | Parameter
+
+    def get_validation_dependencies(
+        self, execution_engine: Any = None, runtime_configuration: dict[str, Any] | None = None
+    ) -> Any:
+        """Refuse engines that the metrics cannot read, in words."""
+        if execution_engine is not None and not isinstance(execution_engine, PandasExecutionEngine):
+            raise CheckError(
+                f"{type(self).__name__} reads pandas batches only, not those of {type(execution_engine).__name__}: "
+                "could not evaluate"
+            )
+        return super().get_validation_dependencies(execution_engine, runtime_configuration)
+
+    def _validate(
+        self,
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any] | None = None,
+        execution_engine: Any = None,
+    ) -> dict[str, Any]:
+        wanted = self._get_success_kwargs()
+        success, observed, details = self.judge(profiles.find(wanted["profile"]), metrics, wanted)
+        return {"success": bool(success), "result": {"observed_value": observed, "details": details}}
+
+    @abstractmethod
+    def judge(
+        self, profile: profiles.Profile, metrics: dict[str, Any], wanted: dict[str, Any]
+    ) -> tuple[bool, Any, dict[str, Any]]:
+        """Whether the batch meets the expectation, the figure that decided, and details that JSON can hold.
+
+        Raises:
+            CheckError: it could not be evaluated, and why.
+        """
+
+
+class CountsExpectation(ProfileExpectation, ABC):
+    """One that needs counts only."""
+
+    metric_dependencies: ClassVar[tuple[str, ...]] = (COUNTS,)
+
+
+class RowsExpectation(ProfileExpectation, ABC):
+    """One that needs every row."""
+
+    metric_dependencies: ClassVar[tuple[str, ...]] = (ROWS,)
+
+
+def enough(rows: int) -> None:
+    """Refuse to judge a batch that is too small to differ."""
+    if rows < LEAST_ROWS:
+        raise CheckError(f"the batch has {rows} rows; nothing can be said about fewer than {LEAST_ROWS}")

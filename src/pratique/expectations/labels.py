@@ -1,0 +1,115 @@
+"""Labels: how often each occurs, and whether rows sit among rows of their own label."""
+
+# ruff: noqa: TID253
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pratique.comparing import cells, encoding
+from pratique.comparing.drift import compare
+from pratique.comparing.labels import conformity
+from pratique.errors import CheckError
+from pratique.expectations.base import COUNTS, ROWS, CountsExpectation, Number, RowsExpectation, enough
+from pratique.profiles import Column, Profile
+
+
+class ExpectTableLabelPriorsToMatchProfile(CountsExpectation):
+    """Expect each label to be as frequent as in the profile, and no label that the profile does not know.
+
+    Args:
+        profile: path of a profile with a label, or a suite parameter.
+        alpha: of the chi-square test.
+        floor: the smallest bias-corrected PSI that matters.
+    """
+
+    alpha: Number = 0.01
+    floor: Number = 0.02
+
+    success_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor")
+    args_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor")
+
+    def judge(self, profile: Profile, metrics: dict[str, Any], wanted: dict[str, Any]) -> tuple[bool, Any, dict[str, Any]]:
+        """Compare the counts of labels."""
+        counted, label = metrics[COUNTS], _label(profile)
+        enough(counted.rows)
+        if label.name not in counted.counts:
+            raise CheckError(f"the batch has no label column {label.name!r} that could be compared")
+        counts = counted.counts[label.name]
+        unknown, nulls = counts[-2:]
+        shift = compare(label.counts, counts)
+        shifted = shift.p <= wanted["alpha"] and shift.psi >= wanted["floor"]
+        details = {
+            "p": shift.p,
+            "unknown": unknown,
+            "nulls": nulls,
+            "counts": dict(zip(label.values, counts[:-2], strict=True)),
+            "shifted": shifted,
+        }
+        return not (shifted or unknown or nulls), shift.psi, details
+
+
+class ExpectLabelsToConformToReference(RowsExpectation):
+    """Expect no more rows that sit among rows of another label than the reference has: flipped or noisy labels.
+
+    A cross-conformal test on nearest reference neighbours with an exact null (`pratique.comparing.labels`). Fails if it is
+    significant at `alpha` and the excess share of such rows reaches `floor`. The rows that it names are suspects, no proof.
+
+    Args:
+        profile: path of a profile with a sample of labelled rows, or a suite parameter.
+        alpha: probability of failing on an unchanged table.
+        floor: the smallest share of nonconforming rows that matters.
+        max_unscored: share of rows with unknown, missing or rare labels above which nothing is concluded.
+    """
+
+    alpha: Number = 0.01
+    floor: Number = 0.005
+    max_unscored: Number = 0.05
+
+    success_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor", "max_unscored")
+    args_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor", "max_unscored")
+
+    def judge(self, profile: Profile, metrics: dict[str, Any], wanted: dict[str, Any]) -> tuple[bool, Any, dict[str, Any]]:
+        """Score every row against the reference sample."""
+        frame, label = metrics[ROWS], _label(profile)
+        enough(len(frame))
+        if profile.sample is None:
+            raise CheckError("the profile holds no sample of reference rows")
+        codes, classes, folds = profile.sample.arrays()
+        found = conformity(codes, classes, folds, encode(frame, profile), _numbers(frame, label))
+        if found.unscored > wanted["max_unscored"] * len(frame):
+            raise CheckError(f"{found.unscored} of {len(frame)} rows have labels too rare in the profile, unknown, or none")
+        details = {
+            "p": found.p, "excess": found.excess, "suspects": list(found.suspects[:10]),
+            "suspect_count": len(found.suspects), "unscored": found.unscored,
+        }  # fmt: skip
+        return not (found.p <= wanted["alpha"] and found.excess >= wanted["floor"]), found.p, details
+
+
+def encode(frame: Any, profile: Profile) -> Any:
+    """The frame's rows as the profile encodes them.
+
+    Raises:
+        CheckError: a column is missing or holds something else.
+    """
+    missing = [column.name for column in profile.features if list(map(str, frame.columns)).count(column.name) != 1]
+    if missing:
+        raise CheckError(f"the batch has no single column {missing[0]!r}")
+    unlike = [column.name for column in profile.features if cells.kind_of(frame[column.name]) not in (column.kind, "empty")]
+    if unlike:
+        raise CheckError(f"column {unlike[0]!r} holds values of another kind than in the profile")
+    return encoding.encode(frame, profile.columns)
+
+
+def _numbers(frame: Any, label: Column) -> Any:
+    if label.name not in frame.columns:
+        raise CheckError(f"the batch has no label column {label.name!r}")
+    number = {value: index for index, value in enumerate(label.values)}
+    return np.array([number.get(value, -1) for value in cells.texts(frame[label.name])], dtype=np.int64)
+
+
+def _label(profile: Profile) -> Column:
+    if profile.label is None:
+        raise CheckError("the profile has no label")
+    return profile.label

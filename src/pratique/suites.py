@@ -1,0 +1,192 @@
+"""Suites for Great Expectations: a proposal made from a profile, and their files.
+
+    suites.save(suites.default(profiles.load("profile.json")), "suite.json")      # then edit it
+
+A suite file is what GX itself writes. The expectations name the profile by the suite parameter `profile`, so the file holds no
+path and no data; whoever runs it passes `expectation_parameters={"profile": "profile.json"}`. The `dataset` check does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pratique import documents
+from pratique.errors import Malformed, UsageError
+
+if TYPE_CHECKING:
+    from great_expectations import ExpectationSuite
+
+    from pratique.profiles import Column, Profile
+
+PROFILE = {"$PARAMETER": "profile"}
+"""How an expectation in a suite refers to the profile."""
+
+MAX_EXPECTATIONS = 50_000
+
+
+def default(profile: Profile, *, false_alarm_rate: float = 0.01, min_rows: int = 50) -> ExpectationSuite:
+    """Propose a suite: schema, row count, ranges, drift, labels and copies.
+
+    Args:
+        profile: what approved data looks like.
+        false_alarm_rate: chance of a failing suite on a batch like the reference. The statistical expectations share it
+            equally (Bonferroni); schema, ranges and copies have wide fixed margins instead.
+        min_rows: fewest rows of a batch.
+
+    Raises:
+        UsageError: a rate outside (0, 0.5], or fewer than 20 rows.
+    """
+    import great_expectations as gx
+
+    if not 0 < false_alarm_rate <= 0.5:
+        raise UsageError(f"false_alarm_rate must be above 0 and at most 0.5, not {false_alarm_rate}")
+    if min_rows < 20:
+        raise UsageError(f"min_rows must be at least 20, not {min_rows}", hint="fewer rows look like any reference")
+    return gx.ExpectationSuite(
+        name="pratique",
+        expectations=[*_fixed(profile, min_rows), *_statistical(profile, false_alarm_rate), *_copies(profile)],
+        meta={"profile": profile.digest, "false_alarm_rate": false_alarm_rate},
+    )
+
+
+def save(suite: ExpectationSuite, path: str | os.PathLike[str]) -> None:
+    """Write a suite as JSON for people to edit.
+
+    Raises:
+        UsageError: the path cannot be written.
+    """
+    text = json.dumps(suite.to_json_dict(), indent=2, ensure_ascii=False) + "\n"
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write the suite {path}: {error.strerror}") from error
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """A suite file as a document, before GX has seen it.
+
+    Raises:
+        UsageError: no such file.
+        Malformed: not a suite, or an empty one.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read the suite {path}: {error.strerror}") from error
+    return parse(data, what=str(path))
+
+
+def parse(data: bytes, *, what: str = "the suite") -> dict[str, Any]:
+    """See `read`."""
+    document: dict[str, Any] = documents.parse(data, what=what)
+    listed = document.get("expectations") if isinstance(document, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(one, dict) and isinstance(one.get("type"), str) for one in listed):
+        raise Malformed(f"{what} is not a Great Expectations 1.x suite: it needs a list of expectations with a type each")
+    if not 0 < len(listed) <= MAX_EXPECTATIONS:
+        raise Malformed(f"{what} lists {len(listed)} expectations", hint="a suite that expects nothing always succeeds")
+    if not isinstance(document.get("name"), str) or not document["name"]:
+        raise Malformed(f"{what} has no name")
+    return document
+
+
+def make(document: dict[str, Any]) -> tuple[ExpectationSuite, list[str]]:
+    """The suite that GX makes of a document, and the types of expectations that GX lost on the way.
+
+    GX logs an expectation that it does not know, drops it, and lets the rest succeed.
+
+    Raises:
+        Malformed: GX refuses the document.
+    """
+    import great_expectations as gx
+
+    import pratique.expectations  # noqa: F401  (registers ours before the suite is made)
+
+    known = {key: document[key] for key in ("name", "expectations", "suite_parameters", "meta", "notes") if document.get(key)}
+    try:
+        suite = gx.ExpectationSuite(**known)
+    except Exception as error:  # GX raises pydantic's, marshmallow's and its own errors here
+        raise Malformed(f"Great Expectations refuses the suite: {type(error).__name__}: {error}") from error
+    lost = [one["type"] for one in document["expectations"]]
+    for expectation in suite.expectations:
+        if expectation.expectation_type in lost:
+            lost.remove(expectation.expectation_type)
+    return suite, lost
+
+
+def load(path: str | os.PathLike[str]) -> ExpectationSuite:
+    """Read a suite file, all of it.
+
+    Raises:
+        UsageError: no such file, or GX does not know one of its expectations.
+        Malformed: not a suite.
+    """
+    suite, lost = make(read(path))
+    if lost:
+        raise UsageError(f"{path}: Great Expectations does not know {lost[0]}", hint="import the package that defines it first")
+    return suite
+
+
+def _fixed(profile: Profile, min_rows: int) -> Iterator[Any]:
+    from great_expectations.expectations.core.expect_column_values_to_be_between import ExpectColumnValuesToBeBetween
+    from great_expectations.expectations.core.expect_table_row_count_to_be_between import ExpectTableRowCountToBeBetween
+
+    from pratique import expectations as ours
+
+    yield ours.ExpectTableSchemaToMatchProfile(profile=PROFILE)
+    yield ExpectTableRowCountToBeBetween(min_value=min_rows)
+    for name, low, high in ranges(profile.features):
+        yield ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high)
+
+
+def _statistical(profile: Profile, false_alarm_rate: float) -> list[Any]:
+    from pratique import expectations as ours
+
+    kinds: list[Any] = [ours.ExpectTableDriftToBeWithinProfile] if profile.features else []
+    if profile.label is not None:
+        kinds.append(ours.ExpectTableLabelPriorsToMatchProfile)
+        if profile.sample is not None:
+            kinds.append(ours.ExpectLabelsToConformToReference)
+    return [kind(profile=PROFILE, alpha=false_alarm_rate / len(kinds)) for kind in kinds]
+
+
+def _copies(profile: Profile) -> Iterator[Any]:
+    from great_expectations.expectations.metadata_types import FailureSeverity
+
+    from pratique import expectations as ours
+
+    yield ours.ExpectTableRowsToBeDistinct(profile=PROFILE, severity=FailureSeverity.WARNING)
+    if profile.neighbours is not None:
+        yield ours.ExpectNearDuplicateClustersToBeSmallerThan(profile=PROFILE)
+
+
+def ranges(columns: list[Column]) -> list[tuple[str, float | None, float | None]]:
+    """Propose bounds beyond which a value is a mistake of unit or a sentinel: (column, low, high), None for no bound.
+
+    1. Columns of one physical scale, where a third of them reach exactly the common extreme (pixels, ratings, shares): it.
+    2. A smallest or largest value of exactly 0 is physical, too.
+    3. Otherwise four times the column's range beyond its extreme, if that tail is light: the extreme is within three times the
+       distance from median to outer decile. In a heavy tail any bound would meet a clean value some day: none.
+    """
+    varied = [column for column in columns if column.kind == "numeric" and column.low < column.high]
+    if not varied:
+        return []
+    least, most = min(column.low for column in varied), max(column.high for column in varied)
+    if all(3 * len(reach) >= len(varied) > 2 for reach in _reaching(varied, least, most)):
+        return [(one.name, least, most) for one in columns if one.kind == "numeric" and least <= one.low <= one.high <= most]
+    found = [(column.name, _bound(column, 0, column.low), _bound(column, 2, column.high)) for column in varied]
+    return [(name, low, high) for name, low, high in found if (low, high) != (None, None)]
+
+
+def _reaching(columns: list[Column], least: float, most: float) -> tuple[list[Column], list[Column]]:
+    return [column for column in columns if column.low == least], [column for column in columns if column.high == most]
+
+
+def _bound(column: Column, decile: int, extreme: float) -> float | None:
+    if extreme == 0:
+        return 0.0
+    light = abs(extreme - column.center) <= 3 * abs(column.middle[decile] - column.center)
+    return extreme + (4 if decile else -4) * (column.high - column.low) if light else None
