@@ -27,7 +27,7 @@ lint: dev  ## style, types, layers, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p pratique
-	$(BIN)/lint-imports --config setup.cfg
+	$(BIN)/lint-imports setup.cfg
 	$(BIN)/python tools/operators.py --check
 	$(BIN)/python tools/components.py --check
 

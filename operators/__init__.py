@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pratique.operators.checks import ScanArtifactOperator as ScanArtifactOperator
     from pratique.operators.checks import ValidateDatasetOperator as ValidateDatasetOperator
+    from pratique.operators.checks import VerifyLineageOperator as VerifyLineageOperator
     from pratique.operators.checks import VerifyProvenanceOperator as VerifyProvenanceOperator
     from pratique.operators.gates import CheckOperator as CheckOperator
     from pratique.operators.gates import GateOperator as GateOperator
@@ -27,6 +28,7 @@ _HOME = {
     "PromoteModelOperator": "promoting",
     "ScanArtifactOperator": "checks",
     "ValidateDatasetOperator": "checks",
+    "VerifyLineageOperator": "checks",
     "VerifyProvenanceOperator": "checks",
 }
 
@@ -36,6 +38,7 @@ __all__ = [
     "PromoteModelOperator",
     "ScanArtifactOperator",
     "ValidateDatasetOperator",
+    "VerifyLineageOperator",
     "VerifyProvenanceOperator",
 ]
 

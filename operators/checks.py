@@ -10,7 +10,7 @@ from pratique.operators.gates import CheckOperator
 if TYPE_CHECKING:
     from airflow.sdk import XComArg
 
-__all__ = ["ScanArtifactOperator", "ValidateDatasetOperator", "VerifyProvenanceOperator"]
+__all__ = ["ScanArtifactOperator", "ValidateDatasetOperator", "VerifyLineageOperator", "VerifyProvenanceOperator"]
 
 
 class ScanArtifactOperator(CheckOperator):
@@ -98,6 +98,61 @@ class ValidateDatasetOperator(CheckOperator):
         }
         super().__init__(
             check="dataset", artifact=artifact, options=options, kind=kind, deny_at=deny_at, store=store, key=key, **kwargs
+        )
+
+
+class VerifyLineageOperator(CheckOperator):
+    """Whether somebody trusted recorded the training, and each base model and dataset in the record is cleared now.
+
+    The check `lineage` as a task: keeps its signed evidence, and fails on a finding at or above `deny_at`. There is no policy
+    file that a relative path could be relative to, so give absolute ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        artifact: str | XComArg,
+        trainers: Sequence[str],
+        gates: Sequence[str],
+        base_policy: str | None = None,
+        dataset_policy: str | None = None,
+        require_base: bool = True,
+        require_dataset: bool = True,
+        kind: str = "model",
+        deny_at: str = "high",
+        store: str | None = None,
+        key: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """All parameters are templated.
+
+        Args:
+            artifact: a local path or any fsspec URI, or another task's output.
+            trainers: Who may have recorded the training: names under the policy's `trust`, or files of public keys relative
+                to the policy.
+            gates: Who may have cleared the base model and the datasets: names or files of public keys.
+            base_policy: The policy under which the base model must have been cleared. Without it, any policy that one of
+                `gates` used counts.
+            dataset_policy: The policy under which each dataset must have been cleared. Without it, any policy that one of
+                `gates` used counts.
+            require_base: Whether there must be a base model; one that is there must be cleared either way.
+            require_dataset: Whether there must be a dataset; one that is there must be cleared either way.
+            kind: what the artifact is: model.
+            deny_at: the mildest finding that fails the task: note, low, medium, high or critical.
+            store: URI of the evidence store. Default: PRATIQUE_STORE.
+            key: path of the private key that signs. Default: this machine's own, PRATIQUE_KEY.
+            kwargs: Airflow's own, such as `task_id` and `retries`.
+        """
+        options: Mapping[str, Any] = {
+            "trainers": trainers,
+            "gates": gates,
+            "base_policy": base_policy,
+            "dataset_policy": dataset_policy,
+            "require_base": require_base,
+            "require_dataset": require_dataset,
+        }
+        super().__init__(
+            check="lineage", artifact=artifact, options=options, kind=kind, deny_at=deny_at, store=store, key=key, **kwargs
         )
 
 

@@ -16,9 +16,9 @@ from pratique.artifacts import Limits, Subject, open_artifact
 from pratique.errors import ArtifactChanged, ArtifactError, ArtifactRefused
 from pratique.testing import folder_of
 
-NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\\\x7f", exclude_categories=("C",)), min_size=1, max_size=8).filter(
-    lambda name: name not in (".", "..")
-)
+NAMES = st.text(
+    st.characters(codec="utf-8", exclude_characters="/\\\x7f", exclude_categories=("C",)), min_size=1, max_size=8
+).filter(lambda name: name not in (".", ".."))
 
 RECOMPUTE = """
 cd "$1"
@@ -50,7 +50,9 @@ def test_a_files_digest_is_its_sha256(tmp_path: Path) -> None:
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=st.dictionaries(NAMES, st.binary(max_size=20), min_size=1, max_size=5), data=st.data())
-def test_the_digest_sees_bytes_and_names_and_nothing_else(tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], data: st.DataObject) -> None:
+def test_the_digest_sees_bytes_and_names_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], data: st.DataObject
+) -> None:
     tmp = tmp_path_factory.mktemp("d")
     try:
         one = open_artifact(folder_of(tmp / "one", files), into=tmp / "s").subject
@@ -160,9 +162,18 @@ def name_that_is_not_utf8(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "attack",
-    [symlink, folder_symlink, fifo, case_twins, unicode_twins, newline_in_a_name, backslash_in_a_name, terminal_escape_in_a_name,
-     name_that_is_not_utf8],
-)  # fmt: skip
+    [
+        symlink,
+        folder_symlink,
+        fifo,
+        case_twins,
+        unicode_twins,
+        newline_in_a_name,
+        backslash_in_a_name,
+        terminal_escape_in_a_name,
+        name_that_is_not_utf8,
+    ],
+)
 def test_what_makes_a_digest_ambiguous_is_refused(model: Path, attack: object) -> None:
     open_artifact(model)
     attack(model)  # type: ignore[operator]

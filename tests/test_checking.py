@@ -63,7 +63,9 @@ def test_a_check_under_another_name_than_its_own(tmp_path: Path, monkeypatch: py
         ("not a report", CheckError, "returned str"),
     ],
 )
-def test_whatever_goes_wrong_inside_a_check_is_a_check_error(model: Path, script: object, error: type[Exception], says: str) -> None:
+def test_whatever_goes_wrong_inside_a_check_is_a_check_error(
+    model: Path, script: object, error: type[Exception], says: str
+) -> None:
     with pytest.raises(error, match=re.escape(says)):
         checking.run(ScriptedCheck(report=script), open_artifact(model), Options())  # type: ignore[arg-type]
 
@@ -82,7 +84,9 @@ def test_a_check_that_writes_into_the_artifact_is_caught(model: Path) -> None:
 
 def test_a_check_is_not_asked_about_what_it_does_not_know(model: Path) -> None:
     with pytest.raises(CheckError, match="not at a dataset"):
-        checking.run(ScriptedCheck(report=Report(), kinds=frozenset({"model"})), open_artifact(model, kind="dataset"), Options())
+        checking.run(
+            ScriptedCheck(report=Report(), kinds=frozenset({"model"})), open_artifact(model, kind="dataset"), Options()
+        )
 
 
 def test_the_question_binds_the_content_of_files_and_not_their_names(tmp_path: Path) -> None:

@@ -53,7 +53,9 @@ def door(policy: Policy, store: Store, tmp_path: Path) -> Any:
 # --- the gate -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_honest_model_is_admitted_with_a_clearance_that_lapses(admit: Any, model: Path, store: Store, signer: KeySigner) -> None:
+def test_an_honest_model_is_admitted_with_a_clearance_that_lapses(
+    admit: Any, model: Path, store: Store, signer: KeySigner
+) -> None:
     admission = admit(model, run_id="r1").require()
     assert admission.clearance.expires == NOW + timedelta(days=1)  # the evidence's age, not the policy's seven days
     stored = collect(store, "clearances", admission.artifact.subject, [signer.trusted()], Clearance.parse)
@@ -179,7 +181,9 @@ def test_evidence_of_a_failure_flipped_to_a_pass(admit: Any, door: Any, model: P
     assert refusals(door, model) == ["no-evidence"]
 
 
-def test_evidence_forged_with_a_key_that_nobody_trusts(admit: Any, door: Any, model: Path, store: Store, policy: Policy) -> None:
+def test_evidence_forged_with_a_key_that_nobody_trusts(
+    admit: Any, door: Any, model: Path, store: Store, policy: Policy
+) -> None:
     folder_of(model, {"bad.bin": b""})
     admission = admit(model)
     true = admission.evidence[0].statement
@@ -198,7 +202,9 @@ def test_evidence_replayed_from_another_model(admit: Any, door: Any, model: Path
     assert refusals(door, evil) == ["bad-name"]
 
 
-def test_the_gates_own_key_signs_evidence_for_an_easier_question(admit: Any, door: Any, model: Path, store: Store, signer: KeySigner) -> None:
+def test_the_gates_own_key_signs_evidence_for_an_easier_question(
+    admit: Any, door: Any, model: Path, store: Store, signer: KeySigner
+) -> None:
     true = admit(model).evidence[0].statement
     shutil.rmtree(store.uri)
     easier = Evidence(**{**{k: getattr(true, k) for k in true.__slots__}, "options_digest": "sha256:" + "9" * 64})

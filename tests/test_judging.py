@@ -29,16 +29,28 @@ measures = st.sampled_from(["m", "n"])
 subjects = st.builds(Subject, digest=st.sampled_from(DIGESTS[:2]))
 reports = st.builds(
     Report,
-    findings=st.lists(st.builds(Finding, rule=rules, severity=st.sampled_from(Severity), message=st.just("seen")), max_size=2).map(tuple),
+    findings=st.lists(
+        st.builds(Finding, rule=rules, severity=st.sampled_from(Severity), message=st.just("seen")), max_size=2
+    ).map(tuple),
     measures=st.dictionaries(measures, st.floats(0, 1), max_size=2),
 )
 evidence = st.builds(
-    Evidence, check=checks, check_version=st.just("1"), subject=subjects, kind=st.sampled_from(["model", "dataset"]), report=reports,
-    options_digest=st.sampled_from(DIGESTS[2:]), policy_digest=st.just(DIGESTS[0]), run_id=st.sampled_from(["", "run"]),
+    Evidence,
+    check=checks,
+    check_version=st.just("1"),
+    subject=subjects,
+    kind=st.sampled_from(["model", "dataset"]),
+    report=reports,
+    options_digest=st.sampled_from(DIGESTS[2:]),
+    policy_digest=st.just(DIGESTS[0]),
+    run_id=st.sampled_from(["", "run"]),
     made_at=st.integers(-2, 20).map(lambda days: NOW - timedelta(days=days)),
-)  # fmt: skip
+)
 pieces = st.builds(
-    Vouched, statement=evidence, signers=st.sets(st.sampled_from(KEYS), min_size=1).map(frozenset), digest=st.sampled_from(DIGESTS)
+    Vouched,
+    statement=evidence,
+    signers=st.sets(st.sampled_from(KEYS), min_size=1).map(frozenset),
+    digest=st.sampled_from(DIGESTS),
 )
 requirements = st.builds(
     Requirement, options=st.just({}), options_digest=st.sampled_from(DIGESTS[2:]), deny_at=st.sampled_from(Severity),
@@ -59,7 +71,9 @@ run_ids = st.sampled_from(["", "run"])
 
 @settings(max_examples=400, deadline=None)
 @given(policies, subjects, st.lists(pieces, max_size=6), run_ids, st.data())
-def test_taking_evidence_away_never_admits(policy: Policy, subject: Subject, seen: list[Any], run_id: str, data: st.DataObject) -> None:
+def test_taking_evidence_away_never_admits(
+    policy: Policy, subject: Subject, seen: list[Any], run_id: str, data: st.DataObject
+) -> None:
     before = decide(policy, subject, seen, now=NOW, run_id=run_id)
     kept = [one for one in seen if data.draw(st.booleans())]
     after = decide(policy, subject, kept, now=NOW, run_id=run_id)
@@ -70,7 +84,12 @@ def test_taking_evidence_away_never_admits(policy: Policy, subject: Subject, see
 @given(policies, subjects, st.lists(pieces, max_size=6))
 def test_taking_measures_or_signatures_away_never_admits(policy: Policy, subject: Subject, seen: list[Any]) -> None:
     before = decide(policy, subject, seen, now=NOW)
-    bare = [dataclasses.replace(p, statement=dataclasses.replace(p.statement, report=dataclasses.replace(p.statement.report, measures={}))) for p in seen]
+    bare = [
+        dataclasses.replace(
+            p, statement=dataclasses.replace(p.statement, report=dataclasses.replace(p.statement.report, measures={}))
+        )
+        for p in seen
+    ]
     unsigned = [dataclasses.replace(p, signers=frozenset(sorted(p.signers)[1:])) for p in seen]
     for poorer in (bare, unsigned):
         assert before.admitted or not decide(policy, subject, poorer, now=NOW).admitted

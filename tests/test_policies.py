@@ -116,7 +116,9 @@ def test_the_digest_binds_the_key_by_content(policy_file: Path) -> None:
     assert load(policy_file, GOOD).digest != before
 
 
-@pytest.mark.parametrize("right,wrong", [("max: 3", "max: 4"), ("medium", "high"), ("P2D", "P3D"), ("most: 5", "most: 6"), ("P7D", "P8D")])
+@pytest.mark.parametrize(
+    "right,wrong", [("max: 3", "max: 4"), ("medium", "high"), ("P2D", "P3D"), ("most: 5", "most: 6"), ("P7D", "P8D")]
+)
 def test_the_digest_sees_every_decision(policy_file: Path, right: str, wrong: str) -> None:
     assert load(policy_file, GOOD).digest != load(policy_file, GOOD.replace(right, wrong)).digest
 
@@ -130,7 +132,10 @@ def test_the_policy_is_explained_in_sentences(policy_file: Path) -> None:
 def test_the_schema_accepts_what_the_loader_accepts_and_knows_each_checks_options(shape: str) -> None:
     document = schema()
     json.dumps(document)
-    assert document["properties"]["require"]["properties"]["shape"]["properties"]["options"]["properties"]["most"]["default"] == 100
+    assert (
+        document["properties"]["require"]["properties"]["shape"]["properties"]["options"]["properties"]["most"]["default"]
+        == 100
+    )
     assert set(yaml.safe_load(GOOD)) <= set(document["properties"])
 
 

@@ -42,7 +42,10 @@ def test_what_is_signed_verifies_and_is_returned_to_the_byte(payload: bytes, cur
 
 
 def test_the_encoding_that_is_signed_is_the_specifications() -> None:
-    assert signing.pae("http://example.com/HelloWorld", b"hello world") == b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+    assert (
+        signing.pae("http://example.com/HelloWorld", b"hello world")
+        == b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+    )
 
 
 def test_a_changed_payload_under_a_trusted_key_hint() -> None:
@@ -83,7 +86,9 @@ def test_another_payload_type_is_another_message() -> None:
 MALFORMED: dict[str, Any] = {
     "no signature": bundle(signatures=[]),
     "payload is not base64": bundle(payload="%%%"),
-    "base64 with a line break": bundle(payload=base64.b64encode(PAYLOAD).decode()[:8] + "\n" + base64.b64encode(PAYLOAD).decode()[8:]),
+    "base64 with a line break": bundle(
+        payload=base64.b64encode(PAYLOAD).decode()[:8] + "\n" + base64.b64encode(PAYLOAD).decode()[8:]
+    ),
     "base64 with loose padding bits": bundle(payload="e31="),
     "an unknown key": {**bundle(), "note": 1},
     "an unknown key in the envelope": bundle(note=1),

@@ -20,7 +20,6 @@ from pratique.policies import Bound, Policy
 from pratique.statements import Evidence, stamp
 
 
-
 def as_json(admission: Admission) -> dict[str, Any]:
     """The admission for machines."""
     verdict = admission.verdict
@@ -156,7 +155,8 @@ def _decision(verdict: Verdict) -> str:
 def _check(evidence: Evidence, bounds: Mapping[str, Bound], digest: str) -> str:
     report = evidence.report
     parts = [
-        f"<h2>{escape(evidence.check)}</h2><p class=dim>evidence <code>{escape(digest)}</code>, {stamp(evidence.made_at)[:19]}Z</p>"
+        f"<h2>{escape(evidence.check)}</h2>"
+        f"<p class=dim>evidence <code>{escape(digest)}</code>, {stamp(evidence.made_at)[:19]}Z</p>"
     ]
     if report.measures:
         rows = [(escape(name), f"{value:,.6g}", bar(value, bounds.get(name))) for name, value in report.measures.items()]
@@ -184,8 +184,8 @@ def bar(value: float, bound: Bound | None) -> str:
     top = max([value, *limits, 1e-12]) * 1.15
     inside = bound.min <= value <= bound.max
     marks = "".join(
-        f'<line x1="{240 * max(one, 0) / top:.1f}" x2="{240 * max(one, 0) / top:.1f}" y1="0" y2="18" stroke="currentColor" stroke-width="2"/>'
-        for one in limits
+        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="18" stroke="currentColor" stroke-width="2"/>'
+        for x in (240 * max(one, 0) / top for one in limits)
     )
     colour = "var(--good)" if inside else "var(--bad)"
     width = max(240 * max(value, 0) / top, 2)
@@ -201,5 +201,6 @@ def _how_to_verify(admission: Admission) -> str:
     return (
         "<h2>Verify it yourself</h2><p>Nothing on this page is proof; the signed statements are.</p><ul>"
         f"<li><code>pratique digest {escape(admission.artifact.uri)}</code> prints <code>{escape(subject.digest)}</code></li>"
-        f"<li><code>pratique verify --trust gate.pub STORE/evidence/sha256/{subject.hex}/CHECK/DIGEST.sigstore.json</code></li></ul>"
+        "<li><code>pratique verify --trust gate.pub "
+        f"STORE/evidence/sha256/{subject.hex}/CHECK/DIGEST.sigstore.json</code></li></ul>"
     )

@@ -289,7 +289,9 @@ def _cleared(handle: Handle, policy: Policy, run_id: str) -> Clearance:
     vouched = Vouched(statement=one, signers=verified.signers, digest=documents.sha256(bundle))
     ensure_clearance(vouched, one.subject, now=datetime.now(timezone.utc), policy_digest=policy.digest)
     if one.run_id != run_id:
-        raise Malformed(f"the clearance is from run {one.run_id or '(none)'}, not from {run_id}", hint="run the gate in this run")
+        raise Malformed(
+            f"the clearance is from run {one.run_id or '(none)'}, not from {run_id}", hint="run the gate in this run"
+        )
     return one
 
 

@@ -69,10 +69,18 @@ def test_a_key_by_which_a_library_runs_code(document: Any, place: str) -> None:
 
 def test_keys_that_are_switched_off() -> None:
     harmless = {
-        "auto_map": None, "custom_pipelines": {}, "trust_remote_code": False, "auto_mapping": None,
-        "_attn_implementation": "sdpa", "_attn_implementation_internal": None, "attn_implementation": "flash_attention_2", "class_name": "Dense",
-        "architectures": ["LlamaForCausalLM"], "torch_dtype": "bfloat16", "target": "x",
-    }  # fmt: skip
+        "auto_map": None,
+        "custom_pipelines": {},
+        "trust_remote_code": False,
+        "auto_mapping": None,
+        "_attn_implementation": "sdpa",
+        "_attn_implementation_internal": None,
+        "attn_implementation": "flash_attention_2",
+        "class_name": "Dense",
+        "architectures": ["LlamaForCausalLM"],
+        "torch_dtype": "bfloat16",
+        "target": "x",
+    }
     assert look(harmless) == ()
 
 

@@ -115,7 +115,7 @@ def radius(found: Nearness, reference_rows: int, batch_rows: int) -> float:
     """How near is too near, in steps, for a batch of that many rows."""
     neighbours = np.sqrt(2 * _CHANCE / batch_rows)  # of a row, so that m rows make m * neighbours**2 / 2 triples
     known = _SHARE * batch_rows / reference_rows  # neighbours of a row of the batch within found.close
-    return min(found.closest / 2, found.close * float(neighbours / known) ** (1 / found.dimension))
+    return float(min(found.closest / 2, found.close * (neighbours / known) ** (1 / found.dimension)))
 
 
 def chance_size(pairs: int, reference_rows: int, batch_rows: int) -> int:

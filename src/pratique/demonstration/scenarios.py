@@ -211,7 +211,13 @@ def play(scenario: Scenario, world: World, airflow: Airflow, folder: Path, hones
 
 def _params(world: World) -> dict[str, str]:
     return {
-        "base_model": str(world.base), "dataset": str(world.dataset), "policies": str(world.policies), "store": str(world.store),
-        "workspace": str(world.workspace), "destination": str(world.production), "gate_key": str(world.key("gate")),
-        "trainer_key": str(world.key("trainer")), "promoter_key": str(world.key("promoter")),
-    }  # fmt: skip
+        "base_model": str(world.base),
+        "dataset": str(world.dataset),
+        "policies": str(world.policies),
+        "store": str(world.store),
+        "workspace": str(world.workspace),
+        "destination": str(world.production),
+        "gate_key": str(world.key("gate")),
+        "trainer_key": str(world.key("trainer")),
+        "promoter_key": str(world.key("promoter")),
+    }

@@ -139,7 +139,9 @@ def _page(outcomes: Sequence[Outcome]) -> str:
         "<code>transfer_learning</code> on a real Airflow, on scanned handwritten digits. What is green below was meant to "
         "happen: an honest model reaches production, an attack is stopped.</p>"
     )
-    rows = [(f'<a href="#{n}">{escape(one.scenario)}</a>', _path(one.states), escape(one.verdict)) for n, one in enumerate(outcomes)]
+    rows = [
+        (f'<a href="#{n}">{escape(one.scenario)}</a>', _path(one.states), escape(one.verdict)) for n, one in enumerate(outcomes)
+    ]
     overview = "<h2>Overview</h2>" + reports.table(("scenario", "how far it came", "ended"), rows)
     return reports.page("Pratique demo", head + overview + "".join(_section(n, one) for n, one in enumerate(outcomes)))
 
@@ -162,7 +164,10 @@ def _path(states: dict[str, str]) -> str:
         if number:
             parts.append(f'<line x1="{x - 35}" y1="11" x2="{x - 9}" y2="11" stroke="var(--line)" stroke-width="2"/>')
         colour = {"success": "var(--good)", "failed": "var(--bad)"}.get(state, "none")
-        parts.append(f'<circle cx="{x}" cy="11" r="8" fill="{colour}" stroke="var(--dim)"><title>{task}: {escape(state)}</title></circle>')
+        parts.append(
+            f'<circle cx="{x}" cy="11" r="8" fill="{colour}" stroke="var(--dim)">'
+            f"<title>{task}: {escape(state)}</title></circle>"
+        )
         if state == "failed":
             parts.append(f'<path d="M{x - 3} 8l6 6m0-6l-6 6" stroke="#fff" stroke-width="2"/>')
     label = ", ".join(f"{task} {states.get(task, 'not run')}" for task in TASKS)

@@ -1,4 +1,4 @@
-"""A small world for the demo: keys, policies, a supplier's signed model, a publisher's signed dataset. All real, all on disk."""
+"""A small world for the demo: keys, policies, a supplier's signed model, a publisher's signed dataset. All real."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ trust:
 require:
   provenance: {options: {signers: [publisher]}}
   artifact: {deny_at: medium}
-  dataset: {deny_at: medium, options: {profile: profile.json, label: label, false_alarm_rate: 0.01}}
+  dataset: {deny_at: medium, options: {profile: profile.json, false_alarm_rate: 0.01}}
 clearance: {expires: P7D}
 """
 
