@@ -97,7 +97,11 @@ def promote(
 
     artifact = open_artifact(uri, kind=policy.subject, limits=limits, progress=progress)  # 1
     if expect is not None and artifact.subject != expect:
-        raise WrongSubject(f"{uri} is {artifact.subject.digest}, not {expect.digest} as expected")
+        raise WrongSubject(
+            f"the artifact is {artifact.subject.digest[:19]}…, not {expect.digest[:19]}… as expected: it was swapped, or the "
+            f"pointer to it was edited ({uri})",
+            hint="promote the copy that the gate admitted",
+        )
     seen = collect(store, "evidence", artifact.subject, policy.evidence_keys, Evidence.parse)  # 2
     absent = "; ".join(seen.refused[:3])
     absences = dict.fromkeys(policy.require, f"what the store holds proves nothing: {absent}") if absent else {}

@@ -190,7 +190,7 @@ def bar(value: float, bound: Bound | None) -> str:
     colour = "var(--good)" if inside else "var(--bad)"
     width = max(240 * max(value, 0) / top, 2)
     return (
-        f'<svg width="240" height="18" role="img" aria-label="{value:g}, {escape(str(bound))}">'
+        f'<svg width="240" height="18" viewBox="0 0 240 18" role="img" aria-label="{value:g}, {escape(str(bound))}">'
         f'<rect y="5" width="{width:.1f}" height="8" rx="3" fill="{colour}"/>{marks}</svg>'
         f'<span class="dim">{escape(str(bound))}</span>'
     )

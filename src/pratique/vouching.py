@@ -50,7 +50,7 @@ def collect(
         try:
             vouched.append(_one(path, bundle, subject, keys, parse))
         except EvidenceError as error:
-            refused.append(f"{path}: {error}")
+            refused.append(f"{error} ({path})")
     return Collected(vouched=tuple(vouched), refused=tuple(refused))
 
 

@@ -22,7 +22,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pratique.demonstration import scheduling
 from pratique.errors import Denied, Error, UsageError
@@ -47,6 +47,9 @@ class Run:
 
     reasons: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Why each task that failed did so."""
+
+    rules: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """`check/rule` of each reason of a denial; an error's name where nothing could be decided."""
 
     remedies: dict[str, str] = field(default_factory=dict)
     """What to do about it, where somebody knows."""
@@ -171,15 +174,14 @@ class Airflow:
 
     def _see_through(self, dag: DAG, between: Mapping[str, Callable[[], object]]) -> Run:
         """The loop of `dag.test()`: ask Airflow what may run, run it, let others have their way, ask again."""
-        reasons: dict[str, tuple[str, ...]] = {}
-        remedies: dict[str, str] = {}
+        told: dict[str, _Told] = {}
         last = time.monotonic()
         while (step := scheduling.step(self._dag_id, self._run_id)).running:
             if step.task is not None:
                 name = scheduling.name(step.task)
                 with open(self.home / "tasks.log", "a", encoding="utf-8") as log, redirect_stdout(log):
                     error = scheduling.execute(dag, step.task)
-                reasons[name], remedies[name] = _why(error)
+                told[name] = _why(error)
                 between.get(name, _nobody)()
                 last = time.monotonic()
             elif time.monotonic() - last > STUCK:
@@ -188,8 +190,9 @@ class Airflow:
                 time.sleep(0.02)  # a task waits for its retry
         return Run(
             states=step.states,
-            reasons={task: told for task, told in reasons.items() if told},
-            remedies={task: told for task, told in remedies.items() if told},
+            reasons={task: one.reasons for task, one in told.items() if one.reasons},
+            rules={task: one.rules for task, one in told.items() if one.rules},
+            remedies={task: one.remedy for task, one in told.items() if one.remedy},
         )
 
 
@@ -200,16 +203,26 @@ def _refuse_older() -> None:
         raise UsageError(f"this needs Airflow 3.3 or later, not {__version__}", hint="pip install -U apache-airflow")
 
 
-def _why(error: BaseException | None) -> tuple[tuple[str, ...], str]:
+class _Told(NamedTuple):
+    """What a task failed with."""
+
+    reasons: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    remedy: str = ""
+
+
+def _why(error: BaseException | None) -> _Told:
     """The reasons behind what a task failed with, and the remedy."""
     if error is None:
-        return (), ""
+        return _Told()
     ours = error if isinstance(error, Error) else error.__cause__
     if isinstance(ours, Denied):
-        return tuple(str(one) for one in ours.verdict.denials), ours.verdict.remedy()
+        denials = ours.verdict.denials
+        rules = tuple(f"{one.check}/{one.rule}" for one in denials)
+        return _Told(tuple(str(one) for one in denials), rules, ours.verdict.remedy())
     if isinstance(ours, Error):
-        return (str(ours),), ours.hint
-    return (f"{type(error).__name__}: {error}",), ""
+        return _Told((str(ours),), (type(ours).__name__,), ours.hint)
+    return _Told((f"{type(error).__name__}: {error}",), (type(error).__name__,))
 
 
 def _nobody() -> None:
