@@ -10,7 +10,9 @@
     │  └ StoreConflict           3     no   something else stands where these bytes belong
     ├ CheckError                 4     no   a check could not finish: no evidence, so a denial
     │  ├ UnknownCheck            4     no   no installed package registers it, or two do
-    │  └ CheckUnavailable        4     no   an optional dependency is missing
+    │  ├ CheckUnavailable        4     no   an optional dependency is missing
+    │  ├ SandboxUnavailable      4     no   this machine cannot contain what has to be contained
+    │  └ CheckTimeout            4    yes   it took longer than it may
     ├ EvidenceError              5     no   a statement that proves nothing
     │  ├ Malformed               5     no   not a bundle or statement that we accept
     │  │  └ Unsupported          5     no   in order, but of a kind that we do not read
@@ -107,6 +109,16 @@ class UnknownCheck(CheckError):
 
 class CheckUnavailable(CheckError):
     """The check needs an optional dependency that is not installed."""
+
+
+class SandboxUnavailable(CheckError):
+    """This machine cannot contain a loader of untrusted files, so none was loaded."""
+
+
+class CheckTimeout(CheckError):
+    """It took longer than it may: a bomb, or a busy machine."""
+
+    retryable = True
 
 
 class EvidenceError(Error):
