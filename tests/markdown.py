@@ -78,7 +78,7 @@ def play(page: Path, folder: Path) -> list[Block]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
         elif block.runs:
-            with contextlib.chdir(folder) if sys.version_info >= (3, 11) else _chdir(folder):
+            with _inside(folder):
                 said = _python(block) if block.language == "python" else "".join(_shell(block))
             if block.output is not None:
                 assert _fits(block.output, said), f"{block.where} prints\n{said}\nand the page says\n{block.output}"
@@ -130,12 +130,12 @@ def _shell(block: Block) -> Iterator[str]:
 def _pratique(line: str) -> tuple[int, str]:
     """The command in this process: a new one for each line would take half a second."""
     said, code = io.StringIO(), 0
-    with patch.object(sys, "argv", shlex.split(line, comments=True)):
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            try:
-                cli.main()
-            except SystemExit as done:
-                code = int(done.code or 0)
+    argv = patch.object(sys, "argv", shlex.split(line, comments=True))
+    with argv, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            cli.main()
+        except SystemExit as done:
+            code = int(done.code or 0)
     return code, said.getvalue()
 
 
@@ -148,7 +148,7 @@ def _bash(line: str) -> tuple[int, str]:
 def _python(block: Block) -> str:
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        exec(compile(block.text, block.where, "exec"), {"__name__": "__main__"})
+        exec(compile(block.text, block.where, "exec"), {"__name__": "__main__"})  # noqa: S102  (our own page)
     return said.getvalue()
 
 
@@ -161,7 +161,7 @@ def _fits(pattern: str, said: str) -> bool:
 
 
 @contextlib.contextmanager
-def _chdir(folder: Path) -> Iterator[None]:
+def _inside(folder: Path) -> Iterator[None]:
     before = Path.cwd()
     os.chdir(folder)
     try:

@@ -154,7 +154,7 @@ class PolicyFile(_Model):
     """Everything that must hold before an artifact is admitted."""
 
     version: Literal[1]
-    """Of this format."""
+    """The version of this format."""
     subject: Kind = "model"
     """What is judged."""
     trust: Annotated[dict[str, TrustFile], Field(min_length=1)]
