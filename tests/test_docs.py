@@ -106,6 +106,17 @@ def test_the_keys_that_the_artifact_check_knows_are_all_named() -> None:
     assert "private twins" in text and "`py/...`" in text
 
 
+def test_the_changelog_names_every_check_and_every_command() -> None:
+    from pratique.cli import cli
+
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert text.index("## Unreleased") == text.index("## "), "what is coming stands on top"
+    missing = [
+        name for name in (*checking.installed(), *cli.commands) if f"`{name}`" not in text and f"make {name}" not in text
+    ]
+    assert not missing
+
+
 # --- policies -----------------------------------------------------------------------------------------------------------
 
 
