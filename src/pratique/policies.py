@@ -189,7 +189,7 @@ def schema() -> dict[str, Any]:
     document["properties"]["require"] = {
         **document["properties"]["require"], "properties": properties, "additionalProperties": False,
     }  # fmt: skip
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Pratique policy", **document}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document, "title": "Pratique policy"}
 
 
 def explain(policy: Policy) -> list[str]:

@@ -61,6 +61,11 @@ def read(data: bytes, file: str) -> tuple[PolicyFile, Source]:
         raise _located(error, source) from error
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    """JSON has no infinity, so a schema cannot name it as a default."""
+    schema.pop("default", None)
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -68,8 +73,10 @@ class _Model(BaseModel):
 class BoundFile(_Model):
     """An inclusive range; give `min`, `max` or both."""
 
-    min: float = float("-inf")
-    max: float = float("inf")
+    min: float = Field(default=float("-inf"), json_schema_extra=_without_default)
+    """The smallest value that is fine; any if left out."""
+    max: float = Field(default=float("inf"), json_schema_extra=_without_default)
+    """The largest value that is fine; any if left out."""
 
     @model_validator(mode="after")
     def _says_something(self) -> BoundFile:
@@ -130,28 +137,36 @@ class WaiverFile(_Model):
     """A dated exception from one rule of one check, for one artifact."""
 
     check: str
+    """A check that the policy requires."""
     rule: str
+    """The rule of a finding, or the name of a measure that is out of bounds."""
     subject: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
     """The digest of one artifact, never a pattern."""
     reason: Annotated[str, Field(min_length=1)]
+    """Why this one may pass, for whoever reads the clearance."""
     owner: Annotated[str, Field(min_length=1)]
+    """Who answers for it."""
     until: AwareDatetime
-    """With a time zone; expired waivers waive nothing."""
+    """When it lapses, with a time zone; an expired waiver waives nothing, and no admission outlives it."""
 
 
 class PolicyFile(_Model):
     """Everything that must hold before an artifact is admitted."""
 
     version: Literal[1]
+    """The version of this format."""
     subject: Kind = "model"
     """What is judged."""
     trust: Annotated[dict[str, TrustFile], Field(min_length=1)]
     """Public keys by the name that the rest of the policy uses."""
     evidence: EvidenceFile = EvidenceFile()
+    """Defaults for every requirement."""
     require: Annotated[dict[str, RequirementFile], Field(min_length=1)]
     """What each check's evidence must look like. An empty policy would admit anything, so it is refused."""
     clearance: ClearanceFile = ClearanceFile()
+    """What an admission is worth."""
     waivers: list[WaiverFile] = []
+    """Dated exceptions, each for one artifact."""
 
 
 def _compose(data: bytes, file: str) -> yaml.Node:
