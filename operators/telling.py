@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pratique.errors import Denied, Error
+from pratique.reports import plain as plain
 
 if TYPE_CHECKING:
     from pratique.gate import Admission
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from pratique.statements import Evidence
 
 SCHEMA = "pratique/1"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _SECRET = re.compile(r"//[^/@]*@")
 _REASONS, _WIDTH, _DIGESTS, _FINDINGS = 3, 160, 8, 20
 
@@ -90,12 +90,6 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
         yield f"  {plain(str(denial))}"
     for fix in list(dict.fromkeys(one.fix for one in verdict.denials if one.fix))[:5]:
         yield f"  remedy: {plain(fix)}"
-
-
-def plain(text: str, width: int = 500) -> str:
-    """One line without control characters: findings quote strangers, and a log must not be theirs to forge."""
-    line = " ".join(_CONTROL.sub(" ", text).split())
-    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def _seen(evidence: Evidence) -> Iterator[str]:

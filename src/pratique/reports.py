@@ -6,6 +6,7 @@ The page makes no request, runs no script, and escapes everything that it did no
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -18,6 +19,9 @@ from pratique.gate import Admission
 from pratique.judging import Verdict
 from pratique.policies import Bound, Policy
 from pratique.statements import Evidence, stamp
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+"""Control characters, line ends of every kind, and what turns the direction of writing."""
 
 
 def as_json(admission: Admission) -> dict[str, Any]:
@@ -52,16 +56,22 @@ def as_json(admission: Admission) -> dict[str, Any]:
 def as_text(admission: Admission) -> str:
     """The admission for people: the answer first, then what each check saw, then what to do."""
     verdict = admission.verdict
-    lines = [verdict.summary()]
+    lines = [plain(verdict.summary().splitlines()[0]), *(f"  {plain(str(one))}" for one in verdict.denials)]
     if verdict.admitted:
         lines.append(f"  until {stamp(verdict.expires)[:16]}Z, as {verdict.subject.digest}")
         lines.append(f"  use this copy: {admission.artifact.root}")
     for one in admission.evidence:
         lines.append(as_line(one.statement))
-    lines += [f"  {problem}" for problem in admission.problems]
+    lines += [f"  {plain(problem)}" for problem in admission.problems]
     fixes = dict.fromkeys(denial.fix for denial in verdict.denials if denial.fix)
-    lines += [f"Remedy: {fix}" for fix in list(fixes)[:5]]
+    lines += [f"Remedy: {plain(fix)}" for fix in list(fixes)[:5]]
     return "\n".join(lines)
+
+
+def plain(text: str, width: int = 500) -> str:
+    """One line without control characters: findings quote strangers, and a log or a terminal must not be theirs to write."""
+    line = " ".join(_CONTROL.sub(" ", text).split())
+    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def of_admission(admission: Admission, policy: Policy) -> str:
@@ -131,7 +141,7 @@ def as_line(evidence: Evidence) -> str:
     measures = ", ".join(f"{name} {value:g}" for name, value in shown) + (" …" if len(report.measures) > 4 else "")
     count = sum(finding.severity > Severity.NOTE for finding in report.findings)
     worst = f", worst {report.worst.name.lower()}" if count else ""
-    return f"  {evidence.check:<12} {count} finding{'s' * (count != 1)}{worst}; {measures}"
+    return f"  {evidence.check:<12} {count} finding{'s' * (count != 1)}{worst}; {plain(measures)}"
 
 
 def _decision(verdict: Verdict) -> str:
