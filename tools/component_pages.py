@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 import tempfile
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import yaml
 
 CACHED, UNCACHED = "        cachingOptions:\n          enableCache: true\n", "        cachingOptions: {}\n"
-"""kfp compiles a component on its own as a pipeline of one task that may be answered from the cache, without any switch."""
+"""kfp writes a component as a pipeline of one task that may be answered from the cache, and has no switch for that."""
 
 TASKS = {"gate": "admission", "promote_model": "promotion"}
 """What a page calls the task of a component; else its verb."""
@@ -76,7 +78,8 @@ def compiled(folder: Path, pipeline: str) -> dict[Path, str]:
     for home in sorted(path.parent for path in folder.glob("*/component.py")):
         component = load(home / "component.py", home.name)
         files[home / "component.yaml"] = compiled_component(component)
-        files[home / "README.md"] = page(component, yaml.safe_load((home / "metadata.yaml").read_text(encoding="utf-8")))
+        metadata = yaml.safe_load((home / "metadata.yaml").read_text(encoding="utf-8"))
+        files[home / "README.md"] = formatted(page(component, metadata), home / "README.md")
         rows.append(f"| [`{home.name}`]({home.name}) | {prose(component).splitlines()[0]} |")
     files[folder / f"{pipeline}.yaml"] = compile_(load(folder / f"{pipeline}.py", pipeline))
     files[folder / "README.md"] = CATALOGUE.format(rows="\n".join(rows))
@@ -84,7 +87,7 @@ def compiled(folder: Path, pipeline: str) -> dict[Path, str]:
 
 
 def compiled_component(component: Any) -> str:
-    """A component as a file that can be loaded, or uploaded as a pipeline of one task: that task is not to be cached either."""
+    """A component as a file that can be loaded. Nothing in it asks for the cache; whoever loads it has to say so once more."""
     return compile_(component).replace(CACHED, UNCACHED)
 
 
@@ -156,6 +159,12 @@ def typed(schema: str) -> str:
     for theirs, ours in (("String", "str"), ("Integer", "int"), ("Float", "float"), ("Boolean", "bool")):
         schema = schema.replace(theirs, ours)
     return f"`{schema.replace('List', 'list').replace('Dict', 'dict')}`"
+
+
+def formatted(text: str, path: Path) -> str:
+    """As `make format` leaves it: it formats the code in a page, too."""
+    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(path), "-"]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
 
 
 def cell(text: str) -> str:

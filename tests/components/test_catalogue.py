@@ -226,7 +226,7 @@ def test_every_step_must_be_told_its_run(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_component_that_is_uploaded_as_a_pipeline_is_not_answered_from_the_cache(name: str) -> None:
+def test_no_file_of_a_component_asks_for_the_cache(name: str) -> None:
     assert [task["cachingOptions"] for task in tasks(ir(name)).values()] == [{}]
 
 
@@ -317,6 +317,28 @@ def test_a_gate_after_a_failed_step_does_not_compile(tmp_path: Path) -> None:
 
     with pytest.raises(Exception, match="have a default value"):
         compile_(body, tmp_path)
+
+
+# --- docs/kubeflow.md ---------------------------------------------------------------------------------------------------
+
+
+def test_the_pipeline_in_the_manual_compiles(tool: Any, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "kubeflow.md").read_text(encoding="utf-8")
+    code = next(one for one in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "@dsl.pipeline" in one)
+    (tmp_path / "manual.py").write_text(code)
+    compiled = yaml.safe_load(
+        tool.component_pages.compile_(tool.component_pages.load(tmp_path / "manual.py", "admit_and_promote"))
+    )
+    assert set(tasks(compiled)) == {"importer", "gate", "promote-model"}
+    assert not [name for name, task in tasks(compiled).items() if task["cachingOptions"]]
+
+
+def test_every_test_that_the_manual_names_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "kubeflow.md").read_text(encoding="utf-8")))
+    written = {
+        name for path in Path(__file__).parent.glob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    assert len(named) > 9 and named <= written
 
 
 # --- from a check's options to a component ------------------------------------------------------------------------------
