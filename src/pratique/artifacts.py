@@ -229,8 +229,10 @@ def _localise(uri: str, work: Path, limits: Limits) -> tuple[Path, str]:
     """A local path to copy from. Remote artifacts are downloaded next to the snapshot first, within the limits."""
     if "://" not in uri or uri.startswith(("file://", "local://")):
         path = Path(uri.partition("://")[2] if "://" in uri else uri)  # never by fsspec, which follows symbolic links
+        if not uri.strip():
+            raise ArtifactRefused("the path of the artifact is empty", hint="is a variable, or a template, not set?")
         if path.is_symlink():
-            raise ArtifactRefused(f"{uri} is a symbolic link", hint=f"pass what it points to: {path.resolve()}")
+            raise ArtifactRefused(f"{uri} is a symbolic link", hint=f"pass what it points to: {os.readlink(path)}")
         if not path.exists():
             raise ArtifactError(f"there is nothing at {uri}", hint="pass a file, a folder or a URI such as s3://bucket/model")
         return path, path.resolve().name

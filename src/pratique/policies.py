@@ -141,11 +141,26 @@ class Policy:
 
     @classmethod
     def single(
-        cls, check: str, options: Mapping[str, Any], *, kind: Kind, deny_at: str = "high", base: Path | None = None
+        cls,
+        check: str,
+        options: Mapping[str, Any],
+        *,
+        kind: Kind,
+        deny_at: str = "high",
+        base: Path | None = None,
+        gate: TrustedKey | None = None,
     ) -> Policy:
-        """The policy of one check on its own: no finding at or above `deny_at`, evidence signed by this machine's gate key.
+        """The policy of one check on its own: no finding at or above `deny_at`, evidence signed by one gate's key.
 
         It clears nothing: whoever may run one mild check would otherwise hold a clearance by the gate's own key.
+
+        Args:
+            check: its name.
+            options: what it is asked.
+            kind: what is judged.
+            deny_at: the mildest finding that denies.
+            base: folder of relative paths in the options.
+            gate: the key that signs the evidence; this machine's own if left out.
         """
         written = {
             "version": 1, "subject": kind, "trust": {"gate": {"own": True}},
@@ -155,7 +170,7 @@ class Policy:
             model = PolicyFile.model_validate(written)
         except ValidationError as error:
             raise UsageError(f"{error.errors()[0]['loc'][-1]}: {error.errors()[0]['msg']}") from error
-        return dataclasses.replace(_resolve(model, Source(file=""), base or Path()), clears=False)
+        return dataclasses.replace(_resolve(model, Source(file=""), base or Path(), own=gate), clears=False)
 
     def setting(self, store: str = "") -> Setting:
         """What surrounds the checks of this policy."""
@@ -220,8 +235,8 @@ def explain(policy: Policy) -> list[str]:
     return lines
 
 
-def _resolve(written: PolicyFile, source: Source, base: Path) -> Policy:
-    trust = {name: _key(name, one, source, base) for name, one in written.trust.items()}
+def _resolve(written: PolicyFile, source: Source, base: Path, own: TrustedKey | None = None) -> Policy:
+    trust = {name: _key(name, one, source, base, own) for name, one in written.trust.items()}
     setting = Setting(base=base, trust=trust)
     require = {name: _requirement(name, one, written.evidence, setting, source) for name, one in written.require.items()}
     waivers = tuple(
@@ -259,10 +274,10 @@ def _digest(subject: Kind, require: Mapping[str, Requirement], waivers: tuple[Wa
     return documents.sha256(documents.canonical(content))
 
 
-def _key(name: str, one: TrustFile, source: Source, base: Path) -> TrustedKey:
+def _key(name: str, one: TrustFile, source: Source, base: Path, own: TrustedKey | None) -> TrustedKey:
     try:
         if one.own:
-            return signing.own_signer(settings.gate_key()).trusted(name)
+            return own or signing.own_signer(settings.gate_key()).trusted(name)
         return TrustedKey.load(name, base / Path(one.key).expanduser())
     except UsageError as error:
         raise source.error(str(error), ("trust", name), hint=error.hint) from error

@@ -5,19 +5,23 @@ The page makes no request, runs no script, and escapes everything that it did no
 
 from __future__ import annotations
 
-import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from pratique import documents, files
 from pratique.checking import Severity
 from pratique.errors import StoreError
 from pratique.gate import Admission
 from pratique.judging import Verdict
 from pratique.policies import Bound, Policy
 from pratique.statements import Evidence, stamp
+
+CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+"""Nothing is loaded, run or sent, whatever may have slipped through."""
 
 
 def as_json(admission: Admission) -> dict[str, Any]:
@@ -58,9 +62,9 @@ def as_text(admission: Admission) -> str:
         lines.append(f"  use this copy: {admission.artifact.root}")
     for one in admission.evidence:
         lines.append(as_line(one.statement))
-    lines += [f"  {problem}" for problem in admission.problems]
+    lines += [documents.line(f"  {problem}") for problem in admission.problems]
     fixes = dict.fromkeys(denial.fix for denial in verdict.denials if denial.fix)
-    lines += [f"Remedy: {fix}" for fix in list(fixes)[:5]]
+    lines += [documents.line(f"Remedy: {fix}") for fix in list(fixes)[:5]]
     return "\n".join(lines)
 
 
@@ -89,13 +93,13 @@ def page(title: str, body: str) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
+        f'<meta http-equiv="Content-Security-Policy" content="{CSP}">'
         f"<title>{escape(title)}</title><style>{_style()}</style></head><body>{body}</body></html>\n"
     )
 
 
 def _style() -> str:
-    return files("pratique").joinpath("report.css").read_text(encoding="utf-8")
+    return resources.files("pratique").joinpath("report.css").read_text(encoding="utf-8")
 
 
 def write(path: Path, html: str) -> None:
@@ -105,10 +109,7 @@ def write(path: Path, html: str) -> None:
         StoreError: it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        work = path.with_name(f".{path.name}.part")
-        work.write_text(html, encoding="utf-8")
-        os.replace(work, path)
+        files.replace(path, html.encode("utf-8", "xmlcharrefreplace"))
     except OSError as error:
         raise StoreError(f"cannot write the report {path}: {error.strerror}") from error
 
@@ -131,7 +132,7 @@ def as_line(evidence: Evidence) -> str:
     measures = ", ".join(f"{name} {value:g}" for name, value in shown) + (" …" if len(report.measures) > 4 else "")
     count = sum(finding.severity > Severity.NOTE for finding in report.findings)
     worst = f", worst {report.worst.name.lower()}" if count else ""
-    return f"  {evidence.check:<12} {count} finding{'s' * (count != 1)}{worst}; {measures}"
+    return documents.line(f"  {evidence.check:<12} {count} finding{'s' * (count != 1)}{worst}; {measures}")
 
 
 def _decision(verdict: Verdict) -> str:
@@ -181,14 +182,14 @@ def bar(value: float, bound: Bound | None) -> str:
     if bound is None:
         return '<span class="dim">no bound</span>'
     limits = [one for one in (bound.min, bound.max) if abs(one) != float("inf")]
-    top = max([value, *limits, 1e-12]) * 1.15
+    top = max([value, *limits, 1e-12])
     inside = bound.min <= value <= bound.max
     marks = "".join(
         f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="18" stroke="currentColor" stroke-width="2"/>'
-        for x in (240 * max(one, 0) / top for one in limits)
+        for x in (208 * (max(one, 0) / top) for one in limits)
     )
     colour = "var(--good)" if inside else "var(--bad)"
-    width = max(240 * max(value, 0) / top, 2)
+    width = max(208 * (max(value, 0) / top), 2)
     return (
         f'<svg width="240" height="18" viewBox="0 0 240 18" role="img" aria-label="{value:g}, {escape(str(bound))}">'
         f'<rect y="5" width="{width:.1f}" height="8" rx="3" fill="{colour}"/>{marks}</svg>'
@@ -200,7 +201,8 @@ def _how_to_verify(admission: Admission) -> str:
     subject = admission.artifact.subject
     return (
         "<h2>Verify it yourself</h2><p>Nothing on this page is proof; the signed statements are.</p><ul>"
-        f"<li><code>pratique digest {escape(admission.artifact.uri)}</code> prints <code>{escape(subject.digest)}</code></li>"
+        f"<li><code>pratique digest {escape(shlex.quote(admission.artifact.uri))}</code> prints "
+        f"<code>{escape(subject.digest)}</code></li>"
         "<li><code>pratique verify --trust gate.pub "
         f"STORE/evidence/sha256/{subject.hex}/CHECK/DIGEST.sigstore.json</code></li></ul>"
     )

@@ -29,6 +29,9 @@ SUFFIX = ".sigstore.json"
 MAX_BUNDLE = 8 << 20
 """Bytes of one statement. A report of 20,000 findings fits; whoever can write to the store cannot fill our memory."""
 
+_NO_FILE = (errno.EFBIG, errno.EINVAL, errno.ENXIO, errno.ELOOP, errno.ENOENT)
+"""Too large, a pipe, a socket, a link in a circle or to nothing: what somebody put there, and no trouble of the disk's."""
+
 _CHECK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 
@@ -140,7 +143,7 @@ def get(fs: Any, path: str, size: int) -> bytes:
     try:
         return files.read(path, most=MAX_BUNDLE, regular=True)
     except OSError as error:
-        if error.errno in (errno.EFBIG, errno.EINVAL, errno.ENXIO):
+        if error.errno in _NO_FILE:
             return b""
         raise
 
