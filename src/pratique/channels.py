@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pratique import documents, files, signing
-from pratique.errors import EvidenceError, Malformed, StoreConflict, StoreError, UsageError
+from pratique.errors import Error, EvidenceError, Malformed, StoreConflict, StoreError, UsageError
 from pratique.signing import TrustedKey
 from pratique.statements import Clearance, Vouched
 from pratique.store import SUFFIX, connect, get, is_local, names_in, replace, why, write_new
@@ -71,13 +71,11 @@ class Channel:
         Raises:
             StoreError: another one has been at it for a minute, or one may not write there.
         """
-        if not is_local(self._fs):
-            yield
-            return
-        with (
-            self._driver("take the turn in"),
-            files.turn(Path(self._history).with_name(f".{self.name}.lock"), seconds=PATIENCE),
-        ):
+        with ExitStack() as held:
+            if is_local(self._fs):
+                lock = Path(self._history).with_name(f".{self.name}.lock")
+                with self._driver("take the turn in"):
+                    held.enter_context(files.turn(lock, seconds=PATIENCE))
             yield
 
     def next(self, own: TrustedKey) -> int:
@@ -142,7 +140,7 @@ class Channel:
         """fsspec drivers raise whatever their client library raises."""
         try:
             yield
-        except (StoreError, EvidenceError, UsageError):
+        except Error:
             raise
         except Exception as error:
             raise StoreError(f"cannot {doing} {self.name} in {self.destination}: {why(error)}") from error
