@@ -254,7 +254,8 @@ def load(name: str) -> Check[Any]:
         raise UnknownCheck(f"the check {name!r} cannot be imported: {type(error).__name__}: {error}") from error
     if getattr(loaded, "name", None) != name:
         raise UnknownCheck(f"the check registered as {name!r} calls itself {getattr(loaded, 'name', None)!r}")
-    if not (callable(loaded) and isinstance(loaded.options, type) and issubclass(loaded.options, Options)):
+    asked = getattr(loaded, "options", None)
+    if not (callable(loaded) and isinstance(asked, type) and issubclass(asked, Options)):
         raise UnknownCheck(f"what is registered as {name!r} is no check", hint="`pratique.checking.check` makes one")
     return loaded
 
