@@ -202,6 +202,29 @@ def promote(
 
 
 @cli.command()
+@click.argument("subject", type=GIVEN)
+@_trusted
+@click.option("--output", "-o", type=PATH, required=True, help="Where to write the page (HTML).")
+@_store
+@_format
+def report(subject: str, trust: tuple[Path, ...], output: Path, store: str | None, form: str) -> None:
+    """Write a page of all that a store holds about SUBJECT (sha256:...), as far as somebody trusted signed it."""
+    from datetime import datetime, timezone
+
+    from pratique import dossiers, reports
+    from pratique.signing import TrustedKey
+    from pratique.store import Store
+
+    found = dossiers.gather(Store(store or ""), subject, [TrustedKey.load(path.stem, path) for path in trust])
+    reports.write(output, dossiers.as_page(found, now=datetime.now(timezone.utc)))
+    data = {
+        "report": str(output), "subject": subject, "evidence": len(found.evidence), "records": len(found.records),
+        "clearances": len(found.clearances), "refused": list(found.refused),
+    }  # fmt: skip
+    ending.tell(form, data, f"report: {output}")
+
+
+@cli.command()
 @click.argument("data", type=GIVEN)
 @click.option("--output", "-o", type=PATH, required=True, help="Where to write the profile (JSON).")
 @click.option("--label", default="label", show_default=True, help="The label column; '' if there is none.")
