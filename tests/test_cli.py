@@ -11,34 +11,7 @@ from typing import Any
 
 import pytest
 
-from pratique import cli
 from pratique.testing import folder_of
-
-
-@pytest.fixture
-def pratique(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run the command line in this process; returns (exit code, stdout, stderr)."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pratique", *map(str, words)])
-        code: Any = 0
-        try:
-            cli.main()
-        except SystemExit as done:
-            code = done.code or 0
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return code, out, err
-
-    return run
-
-
-@pytest.fixture
-def setup(policy_file: Path, model: Path, tmp_path: Path) -> dict[str, Any]:
-    return {
-        "policy": policy_file, "key": policy_file.parent / "gate.key", "pub": policy_file.parent / "gate.pub", "model": model,
-        "store": tmp_path / "store", "to": tmp_path / "production",
-    }  # fmt: skip
 
 
 def gate(setup: dict[str, Any], *more: object) -> list[object]:

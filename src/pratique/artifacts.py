@@ -14,16 +14,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import stat
-import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pratique import settings
+from pratique import files, settings
 from pratique.errors import ArtifactChanged, ArtifactError, ArtifactRefused
 
 Kind = Literal["model", "dataset", "environment"]
@@ -159,20 +157,19 @@ def open_artifact(
     limits = limits or Limits()
     try:
         shelf.mkdir(parents=True, exist_ok=True, mode=0o700)
-        work = Path(tempfile.mkdtemp(prefix=".incoming-", dir=shelf))
+        with files.workshop(shelf, ".incoming-") as work:
+            return _snapshot(str(uri), kind, limits, shelf, work, progress or _silent)
     except OSError as error:
-        raise ArtifactError(f"cannot write snapshots to {shelf}: {error}", hint="set PRATIQUE_HOME") from error
-    try:
-        return _snapshot(str(uri), kind, limits, shelf, work, progress or _silent)
-    except OSError as error:
-        raise ArtifactError(f"cannot copy {uri}: {error.strerror or error}") from error
-    finally:
-        _remove(work)
+        why = error.strerror or error
+        raise ArtifactError(f"cannot copy {uri} to {shelf}: {why}", hint="is there room? PRATIQUE_HOME says where") from error
 
 
 def scan(root: Path, limits: Limits | None = None) -> tuple[Entry, ...]:
     """Hash a local file or directory in place, by the rules of a snapshot. For what nobody else can write to."""
-    return _sorted(_walk(root, root.name, limits or Limits(), None, _silent))
+    try:
+        return _sorted(_walk(root, root.name, limits or Limits(), None, _silent))
+    except OSError as error:
+        raise ArtifactError(f"cannot read {root}: {error.strerror or error}") from error
 
 
 def digest_of(entries: tuple[Entry, ...], *, is_file: bool) -> str:
@@ -230,10 +227,12 @@ def _same(root: Path, entries: tuple[Entry, ...]) -> bool:
 
 def _localise(uri: str, work: Path, limits: Limits) -> tuple[Path, str]:
     """A local path to copy from. Remote artifacts are downloaded next to the snapshot first, within the limits."""
-    if "://" not in uri:
-        path = Path(uri)
+    if "://" not in uri or uri.startswith(("file://", "local://")):
+        path = Path(uri.partition("://")[2] if "://" in uri else uri)  # never by fsspec, which follows symbolic links
+        if not uri.strip():
+            raise ArtifactRefused("the path of the artifact is empty", hint="is a variable, or a template, not set?")
         if path.is_symlink():
-            raise ArtifactRefused(f"{uri} is a symbolic link", hint=f"pass what it points to: {path.resolve()}")
+            raise ArtifactRefused(f"{uri} is a symbolic link", hint=f"pass what it points to: {os.readlink(path)}")
         if not path.exists():
             raise ArtifactError(f"there is nothing at {uri}", hint="pass a file, a folder or a URI such as s3://bucket/model")
         return path, path.resolve().name
@@ -400,18 +399,12 @@ def _looks_like_listing(path: Path) -> bool:
 
 def _seal(root: Path) -> None:
     """Take away write permission, so that an honest mistake cannot change a snapshot."""
-    for folder, _, files in os.walk(root, topdown=False):
-        for name in files:
+    for folder, _, names in os.walk(root, topdown=False):
+        for name in names:
             os.chmod(os.path.join(folder, name), 0o400)
         os.chmod(folder, 0o500)
     if root.is_file():
         root.chmod(0o400)
-
-
-def _remove(root: Path) -> None:
-    for folder, _, _ in os.walk(root):
-        os.chmod(folder, 0o700)
-    shutil.rmtree(root, ignore_errors=True)
 
 
 def _silent(count: int) -> None:

@@ -17,17 +17,18 @@ the keys, profiles and suites by content, and a mistake shows at once, with its 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from pratique import checking, documents, policy_files, settings, signing
+from pratique import checking, documents, files, policy_files, settings, signing
 from pratique.artifacts import Kind
 from pratique.checking import Check, Options, Setting, Severity
 from pratique.errors import PolicyError, UnknownCheck, UsageError
@@ -105,6 +106,8 @@ class Policy:
 
     file: str
     base: Path
+    clears: bool = True
+    """Whether an admission earns a clearance, on which others rely. One check on its own does not."""
 
     @classmethod
     def load(cls, path: str | Path) -> Policy:
@@ -116,7 +119,7 @@ class Policy:
         """
         file = Path(path)
         try:
-            data = file.read_bytes()
+            data = files.read(file, most=policy_files.MAX_BYTES)
         except OSError as error:
             raise PolicyError(
                 f"cannot read it: {error.strerror}", file=str(file), hint="see `pratique policy --help`"
@@ -126,7 +129,8 @@ class Policy:
     @classmethod
     def baseline(cls, kind: Kind = "model") -> Policy:
         """The policy that ships with the package: nothing that runs code, evidence signed by this machine's own gate key."""
-        data = files("pratique").joinpath("baseline.yaml").read_bytes().replace(b"subject: model", f"subject: {kind}".encode())
+        data = resources.files("pratique").joinpath("baseline.yaml").read_bytes()
+        data = data.replace(b"subject: model", f"subject: {kind}".encode())
         return cls.parse(data, file="the baseline policy", base=Path())
 
     @classmethod
@@ -137,9 +141,27 @@ class Policy:
 
     @classmethod
     def single(
-        cls, check: str, options: Mapping[str, Any], *, kind: Kind, deny_at: str = "high", base: Path | None = None
+        cls,
+        check: str,
+        options: Mapping[str, Any],
+        *,
+        kind: Kind,
+        deny_at: str = "high",
+        base: Path | None = None,
+        gate: TrustedKey | None = None,
     ) -> Policy:
-        """The policy of one check on its own: no finding at or above `deny_at`, evidence signed by this machine's gate key."""
+        """The policy of one check on its own: no finding at or above `deny_at`, evidence signed by one gate's key.
+
+        It clears nothing: whoever may run one mild check would otherwise hold a clearance by the gate's own key.
+
+        Args:
+            check: its name.
+            options: what it is asked.
+            kind: what is judged.
+            deny_at: the mildest finding that denies.
+            base: folder of relative paths in the options.
+            gate: the key that signs the evidence; this machine's own if left out.
+        """
         written = {
             "version": 1, "subject": kind, "trust": {"gate": {"own": True}},
             "require": {check: {"deny_at": deny_at, "options": dict(options)}},
@@ -148,7 +170,7 @@ class Policy:
             model = PolicyFile.model_validate(written)
         except ValidationError as error:
             raise UsageError(f"{error.errors()[0]['loc'][-1]}: {error.errors()[0]['msg']}") from error
-        return _resolve(model, Source(file=""), base or Path())
+        return dataclasses.replace(_resolve(model, Source(file=""), base or Path(), own=gate), clears=False)
 
     def setting(self, store: str = "") -> Setting:
         """What surrounds the checks of this policy."""
@@ -213,8 +235,8 @@ def explain(policy: Policy) -> list[str]:
     return lines
 
 
-def _resolve(written: PolicyFile, source: Source, base: Path) -> Policy:
-    trust = {name: _key(name, one, source, base) for name, one in written.trust.items()}
+def _resolve(written: PolicyFile, source: Source, base: Path, own: TrustedKey | None = None) -> Policy:
+    trust = {name: _key(name, one, source, base, own) for name, one in written.trust.items()}
     setting = Setting(base=base, trust=trust)
     require = {name: _requirement(name, one, written.evidence, setting, source) for name, one in written.require.items()}
     waivers = tuple(
@@ -224,8 +246,6 @@ def _resolve(written: PolicyFile, source: Source, base: Path) -> Policy:
     for number, waiver in enumerate(waivers):
         if waiver.check not in require:
             raise source.error(f"a waiver names {waiver.check!r}, which is not required", ("waivers", number, "check"), require)
-    if written.clearance.expires <= timedelta(0):
-        raise source.error("an admission must last longer than nothing", ("clearance", "expires"))
     return Policy(
         subject=written.subject, trust=trust, require=require, waivers=waivers, clearance=written.clearance.expires,
         digest=_digest(written.subject, require, waivers, written.clearance.expires), file=source.file, base=base,
@@ -254,13 +274,15 @@ def _digest(subject: Kind, require: Mapping[str, Requirement], waivers: tuple[Wa
     return documents.sha256(documents.canonical(content))
 
 
-def _key(name: str, one: TrustFile, source: Source, base: Path) -> TrustedKey:
+def _key(name: str, one: TrustFile, source: Source, base: Path, own: TrustedKey | None) -> TrustedKey:
     try:
         if one.own:
-            return signing.own_signer(settings.gate_key()).trusted(name)
+            return own or signing.own_signer(settings.gate_key()).trusted(name)
         return TrustedKey.load(name, base / Path(one.key).expanduser())
     except UsageError as error:
         raise source.error(str(error), ("trust", name), hint=error.hint) from error
+    except RuntimeError as error:
+        raise source.error(f"{one.key}: {error}", ("trust", name), hint="write the path out") from error
 
 
 def _requirement(name: str, one: RequirementFile, defaults: EvidenceFile, setting: Setting, source: Source) -> Requirement:

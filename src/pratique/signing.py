@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pratique import documents
+from pratique import documents, files
 from pratique.errors import Malformed, SignatureInvalid, UsageError, WrongSigner
 
 INTOTO = "application/vnd.in-toto+json"
@@ -47,6 +47,9 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
     "secp521r1": hashes.SHA512(),
 }
 """OMS v1.0, section on key-based signatures: the hash follows the curve."""
+
+_MAX_KEY = 1 << 20
+"""Bytes of a key file; a certificate chain in front of the key fits."""
 
 _CURVES: dict[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
 
@@ -136,19 +139,27 @@ class KeySigner:
 
     def save(self, path: Path) -> Path:
         """Write the private key (mode 0600) and `<stem>.pub` beside it; never over an existing file. Returns the public one."""
-        public = path.with_suffix(".pub")
+        public = path.with_suffix(".pub") if path.name else path
+        if public == path:
+            raise UsageError(f"{str(path)!r} is no name for a private key", hint="such as gate.key; gate.pub goes beside it")
         pem = self.private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            for target, data, mode in ((path, pem, 0o600), (public, self.trusted().pem, 0o644)):
-                with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
-                    stream.write(data)
-        except FileExistsError as error:
-            raise UsageError(f"{error.filename} exists; a key is never overwritten", hint="choose another name") from error
+            taken = next((one for one in (path, public) if os.path.lexists(one)), None)
+            if taken is None:
+                files.create(path, pem, mode=0o600)
+                try:
+                    files.create(public, self.trusted().pem, mode=0o644)
+                except OSError:
+                    path.unlink()  # both or none
+                    raise
+        except FileExistsError:
+            taken = path  # somebody else was faster
         except OSError as error:
             raise UsageError(f"cannot write the key {path}: {error.strerror}") from error
+        if taken is not None:
+            raise UsageError(f"{taken} exists; a key is never overwritten", hint="choose another name")
         return public
 
     @property
@@ -280,11 +291,11 @@ def parse_bundle(bundle: bytes, *, what: str = "the bundle") -> tuple[Envelope, 
 
 def own_signer(path: Path) -> KeySigner:
     """This machine's own key; made on first use, like an SSH host key."""
-    if not path.exists():
+    if not os.path.lexists(path):
         try:
             KeySigner.generate().save(path)
         except UsageError:
-            if not path.exists():  # else another process was faster
+            if not os.path.lexists(path):  # else another process was faster
                 raise
     return KeySigner.load(path)
 
@@ -339,6 +350,6 @@ def _holds(key: TrustedKey, signature: bytes, message: bytes) -> bool:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return files.read(path, most=_MAX_KEY)
     except OSError as error:
         raise UsageError(f"cannot read the key {path}: {error.strerror}") from error

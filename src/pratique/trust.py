@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
@@ -56,8 +57,8 @@ def find(name: str, setting: Setting) -> TrustedKey:
     trust: Mapping[str, TrustedKey] = setting.trust
     if name in trust:
         return trust[name]
-    path = setting.base.joinpath(name).expanduser()
-    if not path.is_file():
+    path = _place(setting.base, name)
+    if path is None:
         near = difflib.get_close_matches(name, trust, n=1)
         known = ", ".join(sorted(trust)) or "nobody"
         raise ValueError(
@@ -68,6 +69,14 @@ def find(name: str, setting: Setting) -> TrustedKey:
         return TrustedKey.load(path.stem, path)
     except UsageError as error:
         raise ValueError(error.diagnostics().replace("\nHint: ", "; ")) from error
+
+
+def _place(base: Path, name: str) -> Path | None:
+    try:
+        path = base.joinpath(name).expanduser()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError):  # a name too long for one, a folder that is closed to us, the home of nobody
+        return None
 
 
 def _resolve(value: Any, info: ValidationInfo) -> tuple[TrustedKey, ...]:

@@ -23,7 +23,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from pratique import documents, signing
+from pratique import documents, files, signing
 from pratique.artifacts import Artifact, Entry, scan
 from pratique.errors import Malformed, UsageError
 from pratique.oms import manifests
@@ -51,16 +51,16 @@ def sign(what: Artifact | str | os.PathLike[str], signer: Signer, *, signature: 
         Malformed: an artifact was opened with raised limits, and no reader would accept its paths.
     """
     name, entries = _contents(what)
-    files = {entry.path: entry.sha256 for entry in entries if entry.path != signature}
-    if empty := next((path for path in files if path.endswith("/")), None):
+    covered = {entry.path: entry.sha256 for entry in entries if entry.path != signature}
+    if empty := next((path for path in covered if path.endswith("/")), None):
         raise UsageError(f"{empty} is an empty folder, which the format cannot sign", hint="remove it, or put a file into it")
-    if not files:
+    if not covered:
         raise UsageError(f"{name} holds nothing to sign", hint="pass the folder with the files")
-    statement = manifests.statement(name, files, ignore_paths=[signature] if signature else [])
+    statement = manifests.statement(name, covered, ignore_paths=[signature] if signature else [])
     bundle = signing.sign(statement, INTOTO, signer)
     if len(bundle) > documents.MAX_BYTES:
         raise UsageError(
-            f"a signature over {len(files):,} files is too large to be read again", hint="pack small files together"
+            f"a signature over {len(covered):,} files is too large to be read again", hint="pack small files together"
         )
     return bundle
 
@@ -77,14 +77,14 @@ def write_signature(folder: str | os.PathLike[str], signer: Signer, *, name: str
         UsageError: that file exists (a signature is never overwritten) or cannot be written, or see `sign`.
         ArtifactError: see `sign`.
     """
-    root = Path(folder).resolve()
-    target = (root / name).parent.resolve() / Path(name).name
-    if target.exists() or target.is_symlink():
+    root = _place(folder)
+    target = _place((root / name).parent) / Path(name).name
+    if os.path.lexists(target):
         raise UsageError(f"{target} exists; a signature is never overwritten", hint="remove it first to sign again")
     bundle = sign(root, signer, signature=target.relative_to(root).as_posix() if target.is_relative_to(root) else "")
     try:
-        with target.open("xb") as stream:
-            stream.write(bundle)
+        os.stat(target.parent)
+        files.create(target, bundle)
     except OSError as error:
         raise UsageError(f"cannot write the signature {target}: {error.strerror}") from error
     return target
@@ -126,13 +126,20 @@ def claimed_signer(bundle: bytes) -> str:
     return "a key that it does not name"
 
 
+def _place(path: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError) as error:
+        raise UsageError(f"{path} is not a folder: {error}") from error
+
+
 def _contents(what: Artifact | str | os.PathLike[str]) -> tuple[str, tuple[Entry, ...]]:
     """The folder's name and what is in it."""
     if isinstance(what, Artifact):
         name, is_folder, entries = what.subject.name, not what.is_file, what.entries
     else:
-        root = Path(what).resolve()
-        name, is_folder = root.name, root.is_dir()
+        root = _place(what)
+        name, is_folder = root.name, os.path.isdir(root)
         entries = scan(root) if is_folder else ()
     if not is_folder:
         raise UsageError(f"{name} is not a folder", hint="put the file into a folder, and sign that")

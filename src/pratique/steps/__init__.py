@@ -99,7 +99,7 @@ def check(
         write_bundle(evidence, bundle, digest, {"check": name, "subject": opened.subject.digest, "run_id": run})
         reports.write(Path(report.path), reports.of_evidence(seen, digest))
         count(metrics, seen.report)
-        click.echo(f"{reports.plain(opened.subject.name)} ({opened.subject.digest})")
+        click.echo(f"{documents.short(opened.subject.name)} ({opened.subject.digest})")
         click.echo(f"{reports.as_line(seen)}\nevidence {digest}")
         if deny_at != NEVER:
             _ensure_acceptable(question, seen, digest)  # 3
@@ -269,7 +269,7 @@ def _one_line(error: Error) -> str:
         text = f"DENIED {error.verdict.subject.name}: {first}{others}"
     else:
         text = f"{type(error).__name__}: {error}"
-    return reports.plain(f"{text}. {error.hint}" if error.hint else text, width=2000)
+    return documents.short(f"{text}. {error.hint}" if error.hint else text, width=2000)
 
 
 def _run(run_id: str) -> str:
