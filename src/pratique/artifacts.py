@@ -104,7 +104,7 @@ class Artifact:
         return self.root if self.is_file else self.root / entry.path
 
     def ensure_unchanged(self) -> None:
-        """Look at the names and sizes of the copy again, then hash all of it again; docs/decisions/0006 says why all of it.
+        """Look at the names and sizes of the copy again, then hash all of it again; docs/decisions/0010 says why all of it.
 
         Raises:
             ArtifactChanged: somebody with our own user's rights wrote into the private copy.
