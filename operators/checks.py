@@ -157,7 +157,7 @@ class VerifyLineageOperator(CheckOperator):
 
 
 class VerifyProvenanceOperator(CheckOperator):
-    """Whether a trusted publisher signed exactly these files (OpenSSF Model Signing v1.0).
+    """Whether a trusted publisher signed exactly these files (OpenSSF Model Signing v1.0, or the manifest of a dataset).
 
     The check `provenance` as a task: keeps its signed evidence, and fails on a finding at or above `deny_at`. There is no
     policy file that a relative path could be relative to, so give absolute ones.
@@ -181,7 +181,8 @@ class VerifyProvenanceOperator(CheckOperator):
         Args:
             artifact: a local path or any fsspec URI, or another task's output.
             signers: Who may have signed: names under the policy's `trust`, or files of public keys relative to the policy.
-            signature: Path of the signature inside the artifact.
+            signature: Path of the signature inside the artifact. One whose name ends in `.manifest.sigstore.json` is that of
+                a dataset's manifest (`pratique manifest sign`), any other one is of OpenSSF Model Signing.
             name: What the publisher must call it in the signature (by habit, the name of the folder that was signed).
             kind: what the artifact is: model or dataset.
             deny_at: the mildest finding that fails the task: note, low, medium, high or critical.

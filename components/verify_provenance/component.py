@@ -24,7 +24,7 @@ def verify_provenance(
     store: str = "",
     key: str = "",
 ) -> str:
-    """Whether a trusted publisher signed exactly these files (OpenSSF Model Signing v1.0).
+    """Whether a trusted publisher signed exactly these files (OpenSSF Model Signing v1.0, or the manifest of a dataset).
 
     Keeps signed evidence of what it saw, and then fails on a finding at or above `deny_at`. It hands no artifact on and
     clears nothing: to train on exactly what was judged, or to promote it, use `gate`. What to ask comes from the options here
@@ -38,7 +38,8 @@ def verify_provenance(
         metrics: Every measure, and the number of findings of each severity.
         signers: Who may have signed: names under the policy's `trust`, or files of public keys relative to the policy.
             Needed, unless `policy` is given.
-        signature: Path of the signature inside the artifact.
+        signature: Path of the signature inside the artifact. One whose name ends in `.manifest.sigstore.json` is that of a
+            dataset's manifest (`pratique manifest sign`), any other one is of OpenSSF Model Signing.
         name: What the publisher must call it in the signature (by habit, the name of the folder that was signed).
         policy: Path of a policy in the step's file system that asks the question, instead of all options here.
         kind: What the artifact is: model or dataset. Default: model.

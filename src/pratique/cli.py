@@ -240,6 +240,136 @@ def profile(data: str, output: Path, label: str, form: str) -> None:
 
 
 @cli.group()
+def manifest() -> None:
+    """Sign a large dataset by one small signature; verify all of it, or any file alone."""
+
+
+_signature = click.option(
+    "--signature", type=GIVEN, default="dataset.manifest.sigstore.json", show_default=True, help="Its path inside the folder."
+)
+
+
+@manifest.command("sign")
+@click.argument("folder", type=PATH)
+@click.option("--key", type=PATH, required=True, help="The publisher's private key.")
+@_signature
+@click.option(
+    "--upstream",
+    type=GIVEN,
+    multiple=True,
+    metavar="KIND=ID",
+    help="Where the data came from, e.g. lakefs=lakefs://lake/4d5f0c.",
+)
+@click.option("--previous", type=PATH, help="The signature of the version before this, by the same key.")
+@_format
+def manifest_sign(folder: Path, key: Path, signature: str, upstream: tuple[str, ...], previous: Path | None, form: str) -> None:
+    """Write a manifest of FOLDER and a signature of its Merkle root into it."""
+    from pratique import manifests
+    from pratique.signing import KeySigner
+
+    signer = KeySigner.load(key)
+    origins = [manifests.Upstream.parse(one) for one in upstream]
+    own = [signer.trusted("the publisher")]
+    before = manifests.signed_in(previous.parent, own, signature=previous.name).claim.root if previous else ""
+    written = manifests.write(folder, signer, signature=signature, upstream=origins, previous=before)
+    claim = manifests.signed_in(folder, own, signature=signature).claim
+    data = {"signature": str(written), "root": claim.root, "files": claim.count, "subject": claim.subject.digest}
+    ending.tell(form, data, f"signed: {written}\n  root {claim.root} over {claim.count:,} files")
+
+
+@manifest.command("verify")
+@click.argument("folder", type=PATH)
+@_trusted
+@click.option("--file", "names", type=GIVEN, multiple=True, metavar="NAME", help="Only this file, or folder/ (repeatable).")
+@click.option("--proof", type=PATH, help="With --file: a proof of `manifest prove`, in place of the manifest.")
+@_signature
+@_format
+def manifest_verify(
+    folder: Path, trust: tuple[Path, ...], names: tuple[str, ...], proof: Path | None, signature: str, form: str
+) -> None:
+    """Verify that FOLDER holds exactly what was signed, or some files of it without the rest. Reads every byte of them."""
+    from pratique import manifests
+
+    keys, own = _keys(trust), (signature, manifests.manifest_of(signature))
+    if proof and not names:
+        raise errors.UsageError("a proof is about some files only", hint="name them with --file")
+    signed = manifests.signed_in(folder, keys, signature=signature)
+    source = manifests.proof_in(proof) if proof else manifests.manifest_in(folder, signed.claim, signature=signature)
+    with _progress("reading") as advance:
+        if isinstance(source, manifests.Manifest) and not names:
+            manifests.verify_folder(folder, signed.claim, source, own=own, progress=advance)
+            count = signed.claim.count
+        else:
+            count = len(manifests.verify_files(folder, names, signed.claim, source, own=own, progress=advance))
+    _manifest_out(form, signed, keys, count, "and there is nothing else" if not names else "of those that were asked for")
+
+
+@manifest.command("prove")
+@click.argument("folder", type=PATH)
+@click.argument("names", nargs=-1, required=True, type=GIVEN)
+@_trusted
+@click.option("--output", "-o", type=PATH, required=True, help="Where to write the proof (JSON).")
+@_signature
+@_format
+def manifest_prove(
+    folder: Path, names: tuple[str, ...], trust: tuple[Path, ...], output: Path, signature: str, form: str
+) -> None:
+    """Write a proof that NAMES (files, or folders ending in /) are in the signed manifest, for who has only them."""
+    from pratique import files, manifests
+
+    signed = manifests.signed_in(folder, _keys(trust), signature=signature)
+    proof = manifests.prove(manifests.manifest_in(folder, signed.claim, signature=signature), names)
+    try:
+        files.replace(output, proof.data)
+    except OSError as error:
+        raise errors.UsageError(f"cannot write {output}: {error.strerror or error}") from error
+    ending.tell(form, {"proof": str(output), "bytes": len(proof.data), "root": proof.root}, f"proof: {output}")
+
+
+@manifest.command("audit")
+@click.argument("folder", type=PATH)
+@_trusted
+@_signature
+@_format
+def manifest_audit(folder: Path, trust: tuple[Path, ...], signature: str, form: str) -> None:
+    """Verify FOLDER, reading only files that seem new or changed since the last audit. Proves less than `verify`."""
+    from pratique import manifests
+    from pratique.manifests.audits import audit_folder
+    from pratique.remembering import Memory
+
+    keys, own = _keys(trust), (signature, manifests.manifest_of(signature))
+    signed = manifests.signed_in(folder, keys, signature=signature)
+    lines = manifests.manifest_in(folder, signed.claim, signature=signature)
+    with _progress("reading") as advance, Memory() as memory:
+        recalled = audit_folder(folder, signed.claim, lines, memory, own=own, progress=advance)
+    click.echo(f"{recalled.remembered:,} files were not read: they seem unchanged", err=True)
+    more = {"remembered": recalled.remembered, "remembered_bytes": recalled.remembered_bytes}
+    _manifest_out(form, signed, keys, signed.claim.count, "as far as an audit sees", **more)
+
+
+def _manifest_out(form: str, signed: Any, keys: list[Any], count: int, how: str, **more: int) -> None:
+    from pratique import signing
+
+    claim, who = signed.claim, signing.names_of(signed.signers, keys)
+    data = {
+        "holds": True, "files": count, "root": claim.root, "subject": claim.subject.digest, "signers": who,
+        "made_at": claim.made_at.isoformat(), "previous": claim.previous, **more,
+        "upstream": [{"kind": one.kind, "id": one.id} for one in claim.upstream],
+    }  # fmt: skip
+    steps = (
+        f"1. {', '.join(who)} signed the Merkle root {claim.root} over {claim.count:,} files and empty folders",
+        f"2. {count:,} of them are there, unchanged, {how}",
+    )
+    ending.tell(form, data, "\n".join(steps))
+
+
+def _keys(trust: tuple[Path, ...]) -> list[Any]:
+    from pratique.signing import TrustedKey
+
+    return [TrustedKey.load(path.stem, path) for path in trust]
+
+
+@cli.group()
 def policy() -> None:
     """Check, explain or describe a policy."""
 

@@ -40,3 +40,8 @@ def gate_key() -> Path:
 def snapshots() -> Path:
     """Where private copies of artifacts live."""
     return home() / "snapshots"
+
+
+def remembered() -> Path:
+    """What audits remember of files that they have hashed."""
+    return home() / "audits" / "digests.sqlite"

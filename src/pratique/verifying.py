@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from pratique import checking, documents, files, promotion, signing
+from pratique import checking, documents, files, manifests, oms, promotion, signing
 from pratique.artifacts import Subject, open_artifact
 from pratique.checking import Severity
 from pratique.clearing import SKEW, ensure_clearance
@@ -70,7 +70,9 @@ def channel(destination: str, name: str, trusted: Sequence[TrustedKey], *, now: 
 def _folder(target: Path, trusted: Sequence[TrustedKey]) -> Proof:
     provenance = checking.load("provenance")
     artifact = open_artifact(target)
-    options = checking.options_for(provenance, {"signers": list(trusted)})
+    by_manifest = not (target / oms.SIGNATURE).exists() and (target / manifests.SIGNATURE).exists()
+    signature = manifests.SIGNATURE if by_manifest else oms.SIGNATURE
+    options = checking.options_for(provenance, {"signers": list(trusted), "signature": signature})
     report = checking.run(provenance, artifact, options)
     grave = [finding for finding in report.findings if finding.severity > Severity.NOTE]
     if grave:
@@ -139,8 +141,17 @@ def _clearance(verified: Verified, digest: str, now: datetime) -> tuple[Subject,
     return one.subject, f"{one.verifier} cleared it under policy {one.policy_digest[:19]}… until {stamp(one.expires)}"
 
 
+def _manifest(verified: Verified, digest: str, now: datetime) -> tuple[Subject, str]:
+    one = manifests.Claim.parse(verified.payload)
+    if one.made_at > now + SKEW:
+        raise Stale(f"the manifest is from {stamp(one.made_at)}, which is not yet", hint="are the clocks right?")
+    much = f"{one.count:,} files and empty folders, {one.size:,} bytes"
+    return one.subject, f"{much}, under the Merkle root {one.root}, on {stamp(one.made_at)}"
+
+
 _READERS: dict[str, Callable[[Verified, str, datetime], tuple[Subject, str]]] = {
     TEST_RESULT: _evidence,
     PROVENANCE: _record,
     VERIFICATION_SUMMARY: _clearance,
+    manifests.PREDICATE: _manifest,
 }

@@ -1,7 +1,13 @@
-"""Whether somebody trusted signed exactly these files: OpenSSF Model Signing v1.0, by key.
+"""Whether somebody trusted signed exactly these files: OpenSSF Model Signing v1.0, by key, or the manifest of a dataset.
 
     pratique sign model --key supplier.key
     pratique check provenance model -o signers=supplier.pub
+
+    pratique manifest sign images --key publisher.key
+    pratique check provenance images --kind dataset -o signers=publisher.pub -o signature=dataset.manifest.sigstore.json
+
+Which of the two is read is the policy's choice, by the name of the signature; a delivery cannot choose. A Croissant description
+at the root of the delivery is compared with the files beside it.
 
 What it cannot see:
 
@@ -19,9 +25,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from pratique import oms, signing
+from pratique import croissant, manifests, oms, signing
 from pratique.artifacts import Artifact, Subject
 from pratique.checking import Finding, Options, Report, Severity, check
+from pratique.checks.provenance import describing, listed
 from pratique.checks.provenance.comparing import Comparison
 from pratique.checks.provenance.reading import manifest_in, signature_in, unsigned
 from pratique.oms import Manifest
@@ -37,7 +44,9 @@ RULES = {
     "file-changed": "a file is not the one that was signed",
     "file-missing": "a file that was signed is not there",
     "file-unsigned": "a file is there that was not signed",
-    "empty-directory": "an empty folder is there; no signature covers folders",
+    "empty-directory": "an empty folder is there that the signature does not cover; those of OpenSSF Model Signing cover none",
+    "manifest-changed": "a trusted signature of a manifest is there, but not the manifest that was signed",
+    **croissant.RULES,
 }
 
 MEASURES = {
@@ -46,6 +55,7 @@ MEASURES = {
     "changed_files": "covered files whose content is not what was signed",
     "missing_files": "covered files that are not there",
     "signers": "different trusted keys that signed",
+    **describing.MEASURES,
 }
 
 
@@ -62,28 +72,35 @@ class ProvenanceOptions(Options):
     """Who may have signed: names under the policy's `trust`, or files of public keys relative to the policy."""
 
     signature: Annotated[str, AfterValidator(_inside)] = oms.SIGNATURE
-    """Path of the signature inside the artifact."""
+    """Path of the signature inside the artifact. One whose name ends in `.manifest.sigstore.json` is that of a dataset's
+    manifest (`pratique manifest sign`), any other one is of OpenSSF Model Signing."""
 
     name: str | None = Field(default=None, min_length=1)
     """What the publisher must call it in the signature (by habit, the name of the folder that was signed)."""
 
 
-@check("provenance", version="1", kinds=("model", "dataset"), options=ProvenanceOptions, rules=RULES, measures=MEASURES)
+@check("provenance", version="2", kinds=("model", "dataset"), options=ProvenanceOptions, rules=RULES, measures=MEASURES)
 def provenance(artifact: Artifact, options: ProvenanceOptions) -> Report:
-    """Whether a trusted publisher signed exactly these files (OpenSSF Model Signing v1.0).
+    """Whether a trusted publisher signed exactly these files (OpenSSF Model Signing v1.0, or the manifest of a dataset).
 
     In the order of the code: find the signature; verify it and read its manifest strictly; compare that with the names and
-    digests of the private copy. Nothing is hashed again.
+    digests of the private copy, and a Croissant description as well. Nothing is hashed again.
     """
+    return describing.described(artifact, _signed(artifact, options))
+
+
+def _signed(artifact: Artifact, options: ProvenanceOptions) -> Report:
+    is_manifest = options.signature.endswith(manifests.SUFFIX)
     signature = signature_in(artifact, options.signature)
     if signature is None:
         return _nobody_vouches(artifact, options, unsigned(artifact, options.signature, options.signers))
-    manifest = manifest_in(artifact, signature, options.signers)
+    manifest = (listed.manifest_in if is_manifest else manifest_in)(artifact, signature, options.signers)
     material = Subject(digest=f"sha256:{signature.sha256}", name=signature.path)
     if isinstance(manifest, Finding):
         return _nobody_vouches(artifact, options, manifest, material)
     who = " and ".join(signing.names_of(manifest.signers, options.signers))
-    compared = Comparison.of(manifest, artifact.entries, signature=signature.path, who=who)
+    entries = listed.without_manifest(artifact.entries, signature.path) if is_manifest else artifact.entries
+    compared = Comparison.of(manifest, entries, signature=signature.path, who=who)
     return Report(
         findings=(*_other_name(manifest, who, options.name), *compared.findings()),
         measures={**compared.measures, "signers": float(len(manifest.signers))},

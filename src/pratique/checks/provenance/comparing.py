@@ -28,12 +28,13 @@ class Comparison:
     missing: tuple[str, ...]
     unsigned: tuple[str, ...]
     empty: tuple[str, ...]
-    """Empty folders: no manifest names any, and some loaders take one for a module."""
+    """Empty folders that are not signed: OMS names none at all, and some loaders take one for a module."""
 
     @classmethod
     def of(cls, manifest: Manifest, entries: Sequence[Entry], *, signature: str, who: str) -> Comparison:
         """Compare. The signature is the one file that need not be signed; what else the signer left out is unsigned."""
-        signed, there = manifest.entries, {one.path: one.sha256 for one in entries if not one.path.endswith("/")}
+        signed = manifest.entries
+        there = {one.path: one.sha256 for one in entries if one.path in signed or not one.path.endswith("/")}
         return cls(
             manifest=manifest,
             who=who,
@@ -41,7 +42,7 @@ class Comparison:
             changed=tuple(path for path, digest in sorted(signed.items()) if there.get(path, digest) != digest),
             missing=tuple(sorted(signed.keys() - there.keys())),
             unsigned=tuple(sorted(there.keys() - signed.keys() - {signature})),
-            empty=tuple(one.path for one in entries if one.path.endswith("/")),
+            empty=tuple(one.path for one in entries if one.path.endswith("/") and one.path not in signed),
         )
 
     @property

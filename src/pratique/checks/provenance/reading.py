@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 from pratique import documents, oms, signing
 from pratique.artifacts import Artifact, Entry
@@ -11,8 +12,18 @@ from pratique.errors import EvidenceError, Malformed, SignatureInvalid, Unsuppor
 from pratique.oms import Manifest
 from pratique.signing import TrustedKey
 
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
 _AGAIN = "get the delivery again from the publisher, and ask them what they signed if that does not help"
 _SUFFIXES = (".sig", ".sigstore", ".sigstore.json")
+
+
+class Reader(Protocol[T_co]):
+    """Verifies a bundle, and says what is in it."""
+
+    def __call__(self, bundle: bytes, trusted: Sequence[TrustedKey], /, *, what: str) -> T_co:
+        """Read it, or raise an EvidenceError."""
 
 
 def signature_in(artifact: Artifact, path: str) -> Entry | None:
@@ -39,12 +50,17 @@ def unsigned(artifact: Artifact, path: str, keys: Sequence[TrustedKey]) -> Findi
 
 def manifest_in(artifact: Artifact, signature: Entry, keys: Sequence[TrustedKey]) -> Manifest | Finding:
     """What the signature says, or why it says nothing."""
+    return vouched(artifact, signature, keys, oms.read)
+
+
+def vouched(artifact: Artifact, signature: Entry, keys: Sequence[TrustedKey], read: Reader[T]) -> T | Finding:
+    """What a reader makes of the signature, or why it says nothing."""
     what = signature.path
     try:
         if signature.size > documents.MAX_BYTES:
             raise Malformed(f"{what} is {signature.size:,} bytes; at most {documents.MAX_BYTES:,} are read")
         bundle = artifact.path(signature).read_bytes()
-        return oms.read(bundle, keys, what=what)
+        return read(bundle, keys, what=what)
     except Unsupported as error:
         return _grave("unsupported-signature", str(error), what, error.hint)
     except SignatureInvalid as error:
