@@ -53,6 +53,23 @@ def number(count: int) -> Reader:
     return read
 
 
+def signed_number(data: Bytes, at: int) -> tuple[int, int, str]:
+    """A signed little-endian integer of four bytes."""
+    return int.from_bytes(_take(data, at, 4), "little", signed=True), at + 4, ""
+
+
+def long_number(count: int) -> Reader:
+    """A signed little-endian integer behind its own length of `count` bytes; None if it takes more than eight."""
+    skip = counted(count, signed=count == 4)
+
+    def read(data: Bytes, at: int) -> tuple[int | None, int, str]:
+        _, end, _ = skip(data, at)
+        size = end - at - count
+        return (int.from_bytes(data[end - size : end], "little", signed=True) if size <= 8 else None), end, ""
+
+    return read
+
+
 def counted(count: int, *, signed: bool = False) -> Reader:
     """Bytes behind their own length of `count` bytes."""
 
@@ -120,16 +137,18 @@ def forgotten(read: TextReader) -> Reader:
     return check
 
 
-def decimal(data: Bytes, at: int) -> tuple[None, int, str]:
+def decimal(data: Bytes, at: int) -> tuple[int | None, int, str]:
     """An integer in decimal, or `00` and `01` for False and True."""
     line, end = _line(data, at)
-    return None, end, "" if line in (b"00", b"01") or _INT.match(line) else _other_spelling(line, _NUMBER)
+    fault = "" if line in (b"00", b"01") or _INT.match(line) else _other_spelling(line, _NUMBER)
+    return _short(line, fault), end, fault
 
 
-def long_decimal(data: Bytes, at: int) -> tuple[None, int, str]:
+def long_decimal(data: Bytes, at: int) -> tuple[int | None, int, str]:
     """An integer in decimal, with an `L` behind it or without."""
     line, end = _line(data, at)
-    return None, end, "" if _INT.match(line.removesuffix(b"L")) else _other_spelling(line, _NUMBER)
+    fault = "" if _INT.match(line.removesuffix(b"L")) else _other_spelling(line, _NUMBER)
+    return _short(line.removesuffix(b"L"), fault), end, fault
 
 
 def float_text(data: Bytes, at: int) -> tuple[None, int, str]:
@@ -173,6 +192,11 @@ def _line(data: Bytes, at: int) -> tuple[bytes, int]:
     if end < 0:
         raise Malformed("is cut off by the end of the file")
     return data[at:end], end + 1
+
+
+def _short(line: bytes, fault: str) -> int | None:
+    """The integer, unless it is too long to matter or spelled in a strange way."""
+    return int(line) if not fault and len(line) < 20 else None
 
 
 def _other_spelling(line: bytes, possible: re.Pattern[bytes]) -> str:

@@ -96,9 +96,9 @@ RULES = {
 }
 
 
-def finding(rule: str, where: str, message: str, *, severity: Severity | None = None) -> Finding:
-    """A finding of that rule, with its severity and its remedy."""
+def finding(rule: str, where: str, message: str, *, severity: Severity | None = None, fix: str = "") -> Finding:
+    """A finding of that rule, with its severity and its remedy unless others are given."""
     known = RULES[rule]
     return Finding(
-        rule=rule, severity=known.severity if severity is None else severity, message=message, where=where, fix=known.fix
+        rule=rule, severity=known.severity if severity is None else severity, message=message, where=where, fix=fix or known.fix
     )

@@ -1,0 +1,2 @@
+def look_inside(where, data, grants):
+    return ()
