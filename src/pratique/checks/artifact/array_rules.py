@@ -157,7 +157,7 @@ def joblib_built(stack: Stack, op: Op, value: Made) -> None:
     kind, count = kind_of(stack, fields.get("dtype")), _product(fields.get("shape"))
     if op.framed:
         raise Objection("inside of a frame, so that two loaders read on in two places")
-    if not stack.joblib:
+    if stack.joblib == "no":
         raise Objection("where joblib is not the loader")
     if kind.objects:
         stack.gap = Gap(op.end, None)

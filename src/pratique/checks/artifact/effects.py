@@ -14,6 +14,7 @@ from pratique.checks.artifact.stack import Stack
 from pratique.checks.artifact.values import Box, Leaf, Made, Nested, Use, Value
 
 storage = torch_rules.storage
+source = torch_rules.source
 
 _ENCODINGS = ("latin1", "latin-1")
 """Any other name would make `encode` import a module of that name from `encodings`."""
@@ -91,9 +92,24 @@ def _bytes_of_torch(stack: Stack, op: Op, value: Made) -> None:
     given = value.arguments.items if value.arguments else []
     if len(given) != 1 or not isinstance(given[0], Leaf) or given[0].kind not in ("bytes", "bytearray"):
         raise Objection("with something else than bytes of this file")
+    if stack.persistent:
+        raise Objection("within a checkpoint, where tensors have storages")
     leaf = given[0]
     head = {"SHORT_BINBYTES": 2, "BINBYTES": 5}.get(_opcode(stack, leaf.at), 9)
     stack.reading.nested.append(Nested(op.position, leaf.at + head, leaf.end))
+    value.storage = _only_storage(stack, leaf.at + head)
+
+
+def _only_storage(stack: Stack, position: int) -> Box | None:
+    """The storage that a checkpoint in bytes comes to: its fourth pickle."""
+    from pratique.checks.artifact import machine
+
+    for number in range(4):
+        reading = machine.read(stack.data, position, persistent=number == 3)
+        if reading.end is None:
+            return None
+        position = reading.end
+    return reading.result.storage if isinstance(reading.result, Made) else None
 
 
 def _opcode(stack: Stack, at: int) -> str:

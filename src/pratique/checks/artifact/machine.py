@@ -24,20 +24,20 @@ from __future__ import annotations
 from pratique.checks.artifact import effects
 from pratique.checks.artifact.opcodes import MAX_OPCODES, Broken, Op, decode
 from pratique.checks.artifact.spelling import could_be
-from pratique.checks.artifact.stack import Gap, Stack
+from pratique.checks.artifact.stack import Gap, Joblib, Stack
 from pratique.checks.artifact.steps import STEPS, Step
 from pratique.checks.artifact.values import Box, Leaf, Made, Reading, Use, Value
 from pratique.checks.artifact.viewing import Bytes
 
 
-def read(data: Bytes, start: int = 0, *, persistent: bool = False, joblib: bool = True) -> Reading:
+def read(data: Bytes, start: int = 0, *, persistent: bool = False, joblib: Joblib = "perhaps") -> Reading:
     """Follow one stream from `start` to its STOP, or as far as it can be followed. Total: nothing is raised.
 
-    `persistent` says that the loader is PyTorch's, which brings storages from elsewhere in the file; `joblib`, that it may be
+    `persistent` says that the loader is PyTorch's, which brings storages from elsewhere in the file; `joblib`, whether it is
     joblib's, which reads arrays from between the opcodes.
     """
     stack = Stack(data, start)
-    stack.persistent, stack.joblib = persistent, joblib and not persistent
+    stack.persistent, stack.joblib = persistent, "no" if persistent else joblib
     try:
         _follow(stack, start)
     except Broken as error:
@@ -63,12 +63,13 @@ def _follow(stack: Stack, start: int, count: int = 0) -> None:
 def _over(stack: Stack, op: Op, gap: Gap) -> int:
     """Go on behind what joblib reads itself, once it is clear that no other loader would find opcodes in there.
 
-    1. A loader that knows nothing of joblib takes the same bytes for opcodes. What they would do counts like all the rest.
+    1. A loader that knows nothing of joblib takes the same bytes for opcodes. What they would do counts like all the rest; only
+       an array of objects is opcodes in any case, so there the name of the file has to say that joblib is the loader.
     2. An array of objects is a pickle of its own, read by a plain loader.
     3. On the stack, the array takes the place of its description.
     """
     stack.gap = None
-    if _deeds(stack, gap.start):
+    if (gap.end is not None or stack.joblib == "perhaps") and _deeds(stack, gap.start):
         other = stack.fork()
         try:
             _follow(other, gap.start)
@@ -79,7 +80,7 @@ def _over(stack: Stack, op: Op, gap: Gap) -> int:
             if use.acted and could_be(use.module, use.name):
                 stack.absorb(Reading(gap.start, uses=[use], used=1))
     if gap.end is None:
-        inner = read(stack.data, gap.start, joblib=False)
+        inner = read(stack.data, gap.start, joblib="no")
         stack.absorb(inner)
         if inner.end is None:
             raise Broken(gap.start, "the pickle of an array of objects does not end")
@@ -181,12 +182,12 @@ def _given(stack: Stack, op: Op, target: Value, role: str, given: Value) -> Box 
         return None
     takes = effects.takes(target) if role == "call" else ()
     for place, value in enumerate(given.items):
-        if isinstance(value, Use) and place < len(takes):
-            value.act(takes[place], op.position, op.name)
-        elif isinstance(value, Leaf) or place >= len(takes):
-            stack.settle(op, value)
-        else:
-            stack.settle(op, value)
+        wanted = takes[place] if place < len(takes) else "ref"
+        if isinstance(value, Use):
+            value.act(wanted, op.position, op.name)
+            continue
+        stack.settle(op, value)
+        if wanted != "ref" and not isinstance(value, Leaf):
             stack.odd(op, f"finds no class among its arguments where {effects.name_of(target)} wants one")
     return given
 
@@ -209,9 +210,13 @@ def _build(stack: Stack, op: Op) -> None:
 def _persistent(stack: Stack, op: Op) -> None:
     if op.name == "BINPERSID":
         key = stack.pop(op)
+        source = effects.source(stack, key) if stack.persistent else None
+        if source is not None:
+            stack.push(source)
+            return
         stack.settle(op, key)
         if stack.persistent and effects.storage(stack, op, key):
-            stack.push(Made(None, key if isinstance(key, Box) else None))
+            stack.push(Made(None, storage=key if isinstance(key, Box) else None))
             return
     stack.odd(op, "asks the loader for an object that is not in the file")
     stack.push(Made(None))

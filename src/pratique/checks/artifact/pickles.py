@@ -12,6 +12,7 @@ from pratique.checks.artifact import granting, machine, spelling
 from pratique.checks.artifact.granting import NOTHING, Grants
 from pratique.checks.artifact.opcodes import HIGHEST_PROTOCOL
 from pratique.checks.artifact.rules import finding
+from pratique.checks.artifact.stack import Joblib
 from pratique.checks.artifact.values import Reading, Use
 from pratique.checks.artifact.viewing import Bytes, Sight, View
 
@@ -21,7 +22,7 @@ MAX_STREAMS = 8
 
 def look(view: View, grants: Grants = NOTHING) -> Sight:
     """Read a pickle, and whatever pickles stand behind it in the same file."""
-    readings = list(streams(view.data))
+    readings = list(streams(view.data, "yes" if ".joblib" in view.name.casefold() else "perhaps"))
     findings = [one for reading in readings for one in refusals(view.name, reading, grants)]
     findings += faults(view.name, readings[0])
     findings += nested(view.name, view.data, readings[0], grants)
@@ -31,11 +32,11 @@ def look(view: View, grants: Grants = NOTHING) -> Sight:
     return Sight(findings=tuple(findings), counts={"pickle_globals": sum(reading.used for reading in readings)})
 
 
-def streams(data: Bytes) -> Iterator[Reading]:
+def streams(data: Bytes, joblib: Joblib = "perhaps") -> Iterator[Reading]:
     """Read pickles one after another for as long as each ends where the next can begin. The first is always there."""
     start = 0
     for _ in range(MAX_STREAMS):
-        reading = machine.read(data, start)
+        reading = machine.read(data, start, joblib=joblib)
         yield reading
         if reading.end is None or reading.end >= len(data):
             return
@@ -80,7 +81,7 @@ def nested(name: str, data: Bytes, reading: Reading, grants: Grants) -> Iterator
 
     for one in reading.nested:
         where = f"{name}, byte {one.position:,}, inside"
-        yield from torches.look_inside(where, data[one.start : one.end], grants)
+        yield from torches.look_inside(where, data, one.start, one.end, grants)
 
 
 def faults(name: str, reading: Reading, base: int = 0) -> list[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pratique.checks.artifact.opcodes import Broken, Op, text_at
 from pratique.checks.artifact.spelling import translated
@@ -24,6 +24,8 @@ _DEEDS = {"list": "items", "set": "items", "dict": "pairs"}
 """What it is to fill a made object as if it was one of these."""
 
 _MANY_NUMBERS = 1 << 16
+
+Joblib = Literal["no", "perhaps", "yes"]
 
 
 class Gap(NamedTuple):
@@ -48,8 +50,8 @@ class Stack:
         self.persistent = False
         """Whether the loader is PyTorch's, which brings storages from elsewhere in the file."""
 
-        self.joblib = True
-        """Whether the loader may be joblib's, which reads arrays from between the opcodes."""
+        self.joblib: Joblib = "perhaps"
+        """Whether the loader is joblib's, which reads arrays from between the opcodes."""
 
         self.gap: Gap | None = None
         """What joblib reads before the next opcode."""
@@ -205,7 +207,7 @@ class Stack:
     def fork(self) -> Stack:
         """A loader in the same state, which goes another way from here."""
         other = Stack(self.data, self.reading.start)
-        other.protocol, other.persistent, other.joblib = self.protocol, self.persistent, False
+        other.protocol, other.persistent, other.joblib = self.protocol, self.persistent, "no"
         other.values, other.marks, other.memo = list(self.values), list(self.marks), dict(self.memo)
         return other
 

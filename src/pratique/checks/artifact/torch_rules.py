@@ -38,9 +38,17 @@ def storage(stack: Stack, op: Op, key: Value) -> bool:
         return False
     if len(parts) == 6 and not (isinstance(parts[5], Leaf) and parts[5].kind == "none"):
         stack.odd(op, "asks for a view of a storage, as PyTorch before 1.0 did")
-    if stack.reading.storages.setdefault(name, elements * size) != elements * size:
+    if stack.reading.storages.setdefault(name, (elements, size)) != (elements, size):
         stack.odd(op, f"asks for the storage {name[:40]!r} in two sizes")
     return True
+
+
+def source(stack: Stack, key: Value) -> Use | None:
+    """The class in ("module", class, path, source): checkpoints of before 1.6 carry its source along, for a warning."""
+    parts = key.items if isinstance(key, Box) and key.kind == "tuple" else []
+    if len(parts) != 4 or stack.text(parts[0]) != "module" or not all(isinstance(one, Leaf) for one in parts[2:]):
+        return None
+    return parts[1] if isinstance(parts[1], Use) else None
 
 
 def view(stack: Stack, op: Op, value: Made) -> None:
@@ -60,7 +68,7 @@ def view_of_bytes(stack: Stack, op: Op, value: Made) -> None:
 
 def _ensure_within(given: list[Value], size: int | None) -> None:
     held = given[0]
-    key = held.arguments.items if isinstance(held, Made) and held.origin is None and held.arguments else []
+    key = held.storage.items if isinstance(held, Made) and held.storage else []
     if len(key) < 5:
         raise Objection("with something else than a storage of this file")
     offset, shape, strides = _number(given[1]), _numbers(given[2]), _numbers(given[3])

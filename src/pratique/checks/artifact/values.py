@@ -112,6 +112,9 @@ class Made:
     origin: Use | None
     arguments: Box | None = None
     state: Value | None = None
+    storage: Box | None = None
+    """("storage", class, key, location, elements), if that is what the loader brings for it."""
+
     weight: int = 1
     depth: ClassVar[int] = 0
     hashable: ClassVar[bool] = True
@@ -156,8 +159,8 @@ class Reading:
     """What the loader would return."""
 
     nested: list[Nested] = field(default_factory=list)
-    storages: dict[str, int] = field(default_factory=dict)
-    """Bytes of each storage that a PyTorch checkpoint asks for, by its key."""
+    storages: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """What a PyTorch checkpoint asks for, by the storage's key: elements, and bytes of each."""
 
     raw: int = 0
     """Bytes of arrays between the opcodes, which joblib reads itself."""

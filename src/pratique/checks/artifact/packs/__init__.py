@@ -21,7 +21,7 @@ import yaml
 from pratique import documents
 
 NAMES = (
-    "stdlib-data", "numpy", "joblib", "torch",
+    "stdlib-data", "numpy", "joblib", "scipy", "sklearn", "torch", "torch-modules",
 )  # fmt: skip
 """Every pack that ships."""
 
