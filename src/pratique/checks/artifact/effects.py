@@ -31,16 +31,19 @@ def name_of(target: Value) -> str:
     return f"{target.module}.{target.name}" if isinstance(target, Use) else "what is called"
 
 
-def made(stack: Stack, op: Op, value: Made, keywords: Value | None) -> None:
+def made(stack: Stack, op: Op, target: Use, value: Made, keywords: Value | None) -> None:
     """Look at what a global was called with."""
-    rule = _rule(value.origin)
+    rule = _rule(target)
     if rule in _MADE:
         if keywords is not None and isinstance(keywords, Box) and keywords.items:
-            stack.odd(op, f"gives keywords to {name_of_origin(value)}, which takes none")
+            stack.odd(op, f"gives keywords to {name_of(target)}, which takes none")
         try:
             _MADE[rule](stack, op, value)
         except Objection as error:
-            stack.odd(op, f"calls {name_of_origin(value)} {error}")
+            stack.odd(op, f"calls {name_of(target)} {error}")
+    if takes(target)[:1] == ("new",) and value.arguments and value.arguments.items:
+        first = value.arguments.items[0]
+        value.origin = first if isinstance(first, Use) else value.origin  # what is made is an instance of that class
 
 
 def built(stack: Stack, op: Op, value: Made) -> None:
@@ -120,7 +123,7 @@ def _calls(stack: Stack, op: Op, value: Made) -> None:
     """torch._tensor._rebuild_from_type_v2 calls its first argument with its third."""
     given = value.arguments.items if value.arguments else []
     if len(given) == 4 and isinstance(given[0], Use) and isinstance(given[2], Box) and given[2].kind == "tuple":
-        made(stack, op, Made(given[0], given[2]), None)
+        made(stack, op, given[0], Made(given[0], given[2]), None)
     else:
         raise Objection("with something else than a function, a class, arguments and a state")
 
@@ -142,6 +145,6 @@ _MADE: Mapping[str, Rule] = {
 
 _BUILT: Mapping[str, Rule] = {
     "dtype": array_rules.dtype_built,
-    "array": array_rules.array_built,
+    "array-state": array_rules.array_built,
     "joblib-array": array_rules.joblib_built,
 }

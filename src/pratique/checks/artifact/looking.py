@@ -145,7 +145,7 @@ def _polyglot(view: View, found: Format) -> list[Finding]:
     hidden = []
     if found.name in ("safetensors", "parquet") and pickles.hides_in(view.data):
         hidden.append("a pickle to whoever reads it from the beginning")
-    if found.name in _BINARY and archives.ends_like_one(view.data):
+    if found.name in (*_BINARY, "compressed") and archives.ends_like_one(view.data):
         hidden.append("a zip archive to whoever reads it from the end")
     return [finding("polyglot", view.name, f"this file is {found.noun}, and {what}") for what in hidden]
 

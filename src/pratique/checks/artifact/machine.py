@@ -167,7 +167,7 @@ def _call(role: str, arguments: int = 1) -> Step:
                 stack.odd(op, "is given keywords that are not a plain dict")
         made = stack.act(op, target, done, _given(stack, op, target, done, given))
         if isinstance(target, Use):
-            effects.made(stack, op, made, keywords)
+            effects.made(stack, op, target, made, keywords)
         stack.push(made)
 
     return step

@@ -45,31 +45,26 @@ def look_at_legacy(view: View, grants: Grants = NOTHING) -> Sight:
 def look_at_archive(view: View, members: list[zips.Member], grants: Grants = NOTHING) -> Sight:
     """Read a checkpoint in a zip archive."""
     findings: list[Finding] = []
-    used = 0
+    member = next(one for one in members if _is_pickle(one))
+    where = f"{view.name}, member {shown(member.name)}"
+    reading = machine.read(view.data, member.start, persistent=True)
+    findings += pickles.refusals(where, reading, grants, member.start)
+    findings += pickles.faults(where, reading, member.start)
+    if reading.end is not None and reading.end != member.end:
+        findings.append(pickles.malformed(where, reading.end - member.start, "it does not end with its member"))
     try:
-        prefix, inside = _inside(members)
-        for name in sorted(_SMALL & inside.keys()):
-            _ensure_small(view.data, name, inside[name])
-        member = inside["data.pkl"]
-        for _ in zips.blocks(view.data, member):  # its checksum: another reader may mind it
-            pass
-        reading = machine.read(view.data, member.start, persistent=True)
-        where = f"{view.name}, member {shown(member.name)}"
-        findings += pickles.refusals(where, reading, grants, member.start)
-        findings += pickles.faults(where, reading, member.start)
-        findings += pickles.nested(where, view.data, reading, grants)
-        if reading.end is not None and reading.end != member.end:
-            findings.append(pickles.malformed(where, reading.end - member.start, "it does not end with its member"))
-        used = reading.used
+        inside = _inside(members)
+        for name in ("data.pkl", *sorted(_SMALL & inside.keys())):
+            _ensure_sound(view.data, name, inside[name])
         _ensure_storages(reading, {name[5:]: one.size for name, one in inside.items() if name.startswith("data/")})
     except Malformed as error:
         findings.append(_malformed(view.name, str(error)))
-    return Sight(findings=tuple(findings), counts={"pickle_globals": used})
+    return Sight(findings=tuple(findings), counts={"pickle_globals": reading.used})
 
 
 def is_checkpoint(members: list[zips.Member]) -> bool:
     """Whether an archive holds what PyTorch reads first."""
-    return any(member.name.count("/") == 1 and member.name.endswith("/data.pkl") for member in members)
+    return any(map(_is_pickle, members))
 
 
 def legacy(name: str, data: Bytes, start: int, end: int, grants: Grants) -> tuple[list[Reading], list[Finding]]:
@@ -103,7 +98,11 @@ def look_inside(where: str, data: Bytes, start: int, end: int, grants: Grants) -
         yield from legacy(where, data, start, end, grants)[1]
 
 
-def _inside(members: list[zips.Member]) -> tuple[str, dict[str, zips.Member]]:
+def _is_pickle(member: zips.Member) -> bool:
+    return member.name.count("/") == 1 and member.name.endswith("/data.pkl") and member.method == zips.STORED
+
+
+def _inside(members: list[zips.Member]) -> dict[str, zips.Member]:
     """The members by their names below the one folder."""
     prefix = members[0].name.split("/")[0] if members else ""
     inside: dict[str, zips.Member] = {}
@@ -115,15 +114,18 @@ def _inside(members: list[zips.Member]) -> tuple[str, dict[str, zips.Member]]:
         if member.method != zips.STORED:
             raise Malformed(f"a compressed member, {shown(member.name)}: PyTorch writes none")
         inside[name] = member
-    return prefix, inside
+    return inside
 
 
-def _ensure_small(data: Bytes, name: str, member: zips.Member) -> None:
-    if member.size > _LONGEST_SMALL:
-        raise Malformed(f"{shown(member.name)} is {member.size:,} bytes long")
-    content = b"".join(zips.blocks(data, member))
-    if not content.isascii() or (name == "byteorder" and content not in (b"little", b"big")):
-        raise Malformed(f"{shown(member.name)} says {shown(content.decode('latin-1'))!r}")
+def _ensure_sound(data: Bytes, name: str, member: zips.Member) -> None:
+    """Hold all but the storages against their checksums, and what is not a pickle against a limit."""
+    head = b""
+    for block in zips.blocks(data, member):
+        head = head or block
+    if name != "data.pkl" and (member.size > _LONGEST_SMALL or not head.isascii()):
+        raise Malformed(f"{shown(member.name)} is not the few letters that PyTorch writes")
+    if name == "byteorder" and head not in (b"little", b"big"):
+        raise Malformed(f"{shown(member.name)} says {shown(head.decode('latin-1'))!r}")
 
 
 def _ensure_storages(reading: Reading, have: dict[str, int]) -> None:
