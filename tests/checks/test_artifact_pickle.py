@@ -57,6 +57,7 @@ def frame(body: bytes, length: int | None = None) -> bytes:
         (b"I0o7\n0" + GLOBAL_CALL + b".", "REDUCE"),
         (b"I010\n0" + GLOBAL_CALL + b".", "REDUCE"),
         (b"I1\0 and more\n0" + GLOBAL_CALL + b".", "REDUCE"),
+        (b"I\0no digits\n0" + GLOBAL_CALL + b".", "REDUCE"),  # zero, says C
         (b"L1\0 and more\n0" + GLOBAL_CALL + b".", "REDUCE"),
         (b"F1\0 and more\n0" + GLOBAL_CALL + b".", "REDUCE"),
         (b"Np01\n0g 1\n0" + GLOBAL_CALL + b".", "REDUCE"),

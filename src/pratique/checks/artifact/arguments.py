@@ -22,6 +22,8 @@ _INT = re.compile(rb"(0|-?[1-9][0-9]{0,4299})\Z")
 """4,300 digits are the most that Python turns into an integer (CVE-2020-10735)."""
 _FLOAT = re.compile(rb"(-?[0-9]+(\.[0-9]+)?(e[-+][0-9]+)?|-?inf|nan)\Z")
 _NUMBER = re.compile(rb"\s*[-+]?[0-9]")
+_NUMBER_OR_NOTHING = re.compile(rb"\s*[-+]?[0-9]|\0")
+"""INT alone takes a zero byte for the end of a number without digits, which is 0."""
 _REAL = re.compile(rb"\s*[-+]?([0-9.]|inf|nan)", re.IGNORECASE)
 """How every number begins that a loader takes, be it by strtol, PyLong_FromString, PyOS_string_to_double or float."""
 _INDEX = re.compile(rb"(0|[1-9][0-9]{0,17})\Z")
@@ -140,7 +142,7 @@ def forgotten(read: TextReader) -> Reader:
 def decimal(data: Bytes, at: int) -> tuple[int | None, int, str]:
     """An integer in decimal, or `00` and `01` for False and True."""
     line, end = _line(data, at)
-    fault = "" if line in (b"00", b"01") or _INT.match(line) else _other_spelling(line, _NUMBER)
+    fault = "" if line in (b"00", b"01") or _INT.match(line) else _other_spelling(line, _NUMBER_OR_NOTHING)
     return _short(line, fault), end, fault
 
 

@@ -97,26 +97,29 @@ def _appends(stack: Stack, op: Op) -> None:
 
 def _set_item(stack: Stack, op: Op) -> None:
     value, key = stack.pop(op), stack.pop(op)
-    _ensure_pairs(stack, op, [key, value])
+    _ensure_pairs(stack, op, [key, value], filled=True)
     stack.extend(op, "dict", [key, value])
 
 
 def _set_items(stack: Stack, op: Op) -> None:
     pairs = stack.pop_to_mark(op)
-    _ensure_pairs(stack, op, pairs)
+    _ensure_pairs(stack, op, pairs, filled=True)
     stack.extend(op, "dict", pairs)
 
 
 def _add_items(stack: Stack, op: Op) -> None:
     values = stack.pop_to_mark(op)
-    stack.ensure_keys(op, values)
+    if isinstance(stack.top(op), Box):
+        stack.ensure_keys(op, values)
     stack.extend(op, "set", values)
 
 
-def _ensure_pairs(stack: Stack, op: Op, pairs: list[Value]) -> None:
+def _ensure_pairs(stack: Stack, op: Op, pairs: list[Value], *, filled: bool = False) -> None:
+    """Keys and values in turn. An object that is filled like a dict may take any keys."""
     if len(pairs) % 2:
         raise Broken(op.position, f"{op.name} has a key without a value")
-    stack.ensure_keys(op, pairs[::2])
+    if not filled or isinstance(stack.top(op), Box):
+        stack.ensure_keys(op, pairs[::2])
 
 
 # --- the stack itself ---------------------------------------------------------------------------------------------------
