@@ -16,6 +16,8 @@ def scan_artifact(
     report: Output[HTML],
     metrics: Output[Metrics],
     formats: Optional[list[str]] = None,
+    pickle_packs: Optional[list[str]] = None,
+    pickle_globals: Optional[list[str]] = None,
     max_json_bytes: int = 67108864,
     max_text_bytes: int = 67108864,
     policy: Optional[str] = None,
@@ -36,8 +38,13 @@ def scan_artifact(
         evidence: What was seen, as a signed in-toto test result in a Sigstore bundle; a copy of the one in the store.
         report: What was seen, as a page.
         metrics: Every measure, and the number of findings of each severity.
-        formats: Formats that are allowed. `pickle` means pickles of plain data; one that imports anything is always refused.
-            Default: 'csv', 'json', 'parquet', 'safetensors', 'text'.
+        formats: Formats that are allowed. `pickle`, `torch` (checkpoints) and `npy` (.npy and .npz) hold pickles: of plain
+            data, and of what `pickle_packs` and `pickle_globals` allow. Default: 'csv', 'json', 'parquet', 'safetensors',
+            'text'.
+        pickle_packs: Allow-lists for pickles: whatever they name may be imported. `torch` for state dicts, `sklearn` and
+            `joblib` for estimators. Default: .
+        pickle_globals: Single globals that pickles may import, with their roles: `new acme.nets.Net`. Roles: call, new, ref,
+            state, items, pairs. Default: .
         max_json_bytes: Largest JSON document. Tokenizers of large vocabularies take about 35 MB.
         max_text_bytes: Largest text file. CSV and JSON Lines are bounded by the line instead.
         policy: Path of a policy in the step's file system that asks the question, instead of all options here.
@@ -52,7 +59,13 @@ def scan_artifact(
     """
     from pratique import steps
 
-    asked = {"formats": formats, "max_json_bytes": max_json_bytes, "max_text_bytes": max_text_bytes}
+    asked = {
+        "formats": formats,
+        "pickle_packs": pickle_packs,
+        "pickle_globals": pickle_globals,
+        "max_json_bytes": max_json_bytes,
+        "max_text_bytes": max_text_bytes,
+    }
     return steps.check(
         "artifact", artifact, evidence=evidence, report=report, metrics=metrics, run_id=run_id, asked=asked,
         policy=policy, kind=kind, deny_at=deny_at, store=store, key=key,
