@@ -59,7 +59,9 @@ def dtype(code: str, *state: bytes, copy: bytes = b"\x88") -> bytes:
     return call(DTYPE, text(code), b"\x89", copy) + (b"(" + b"".join(state) + b"tb" if state else b"")
 
 
-def state(order: str = "<", base: bytes = b"N", names: bytes = b"N", fields: bytes = b"N", size: int = -1, flags: int = 0) -> tuple[bytes, ...]:
+def state(
+    order: str = "<", base: bytes = b"N", names: bytes = b"N", fields: bytes = b"N", size: int = -1, flags: int = 0
+) -> tuple[bytes, ...]:
     return b"K\3", text(order), base, names, fields, _int(size), _int(-1), _int(flags)
 
 
@@ -77,17 +79,29 @@ def _int(value: int) -> bytes:
         (dtype("f8", *state(), copy=b"\x89"), "without asking for a copy"),
         (dtype("f8", *state("?")), "no known byte order"),
         (dtype("f8", *state(names=b"(" + text("a") + b"t", fields=b"}")), "fields, which its code has not"),
-        (dtype("V8", *state("|", names=b"(" + text("a") + b"t", fields=b"}" + text("a") + b"(" + dtype("f8") + b"K\4ts")), "outside of it"),
-        (dtype("V8", *state("|", names=b"(" + text("a") + b"t", fields=b"}" + text("a") + b"(" + dtype("O8") + b"K\0ts")), "references among"),
+        (
+            dtype("V8", *state("|", names=b"(" + text("a") + b"t", fields=b"}" + text("a") + b"(" + dtype("f8") + b"K\4ts")),
+            "outside of it",
+        ),
+        (
+            dtype("V8", *state("|", names=b"(" + text("a") + b"t", fields=b"}" + text("a") + b"(" + dtype("O8") + b"K\0ts")),
+            "references among",
+        ),
         (dtype("V8", *state("|", base=b"(" + dtype("f8") + b"(K\2tt")), "does not fill it"),
         (dtype("X8"), "no known code"),
         (dtype("8f8,O"), "no known code"),
         (dtype("f8", b"K\3"), "not laid out"),
         (call(name("numpy._core.multiarray", "scalar"), dtype("O8"), b"C\x01N"), "a type of numbers and its bytes"),
-        (call(name("numpy._core.multiarray", "_reconstruct"), name("numpy", "ndarray"), b"(K\x40K\x40t", b"C\1b"), "the shape (0,)"),
+        (
+            call(name("numpy._core.multiarray", "_reconstruct"), name("numpy", "ndarray"), b"(K\x40K\x40t", b"C\1b"),
+            "the shape (0,)",
+        ),
         (call(name("numpy._core.multiarray", "_reconstruct"), name("posix", "system"), b"(K\0t", b"C\1b"), "os.system"),
         (call(name("numpy._core", "_ufunc_reconstruct"), text("os"), text("system")), "_ufunc_reconstruct"),
-        (call(name("numpy._core.numeric", "_frombuffer"), b"C\x08aaaaaaaa", dtype("O8"), b"(K\1t", text("C")), "a type of numbers"),
+        (
+            call(name("numpy._core.numeric", "_frombuffer"), b"C\x08aaaaaaaa", dtype("O8"), b"(K\1t", text("C")),
+            "a type of numbers",
+        ),
     ],
 )
 def test_types_and_arrays_that_would_fool_compiled_code(body: bytes, says: str) -> None:
@@ -101,7 +115,9 @@ def array_state(count: int, kind: bytes, last: bytes) -> bytes:
 
 def test_an_array_of_another_size_than_it_says() -> None:
     assert look(stream(array_state(1, dtype("f8", *state()), b"C\x08aaaaaaaa"))) == []
-    assert "8 bytes, where its shape and type take 16" in said(look(stream(array_state(2, dtype("f8", *state()), b"C\x08aaaaaaaa"))))
+    assert "8 bytes, where its shape and type take 16" in said(
+        look(stream(array_state(2, dtype("f8", *state()), b"C\x08aaaaaaaa")))
+    )
     assert "not what its type says" in said(look(stream(array_state(1, dtype("O8", *state("|", flags=63)), b"C\x08aaaaaaaa"))))
     assert "natural numbers" in said(look(stream(array_state(-1, dtype("f8", *state()), b"C\x08aaaaaaaa"))))
 
@@ -115,7 +131,11 @@ def dumped(value: object, compress: object = 0) -> bytes:
     return file.getvalue()
 
 
-HONEST = {"a": np.arange(600.0).reshape(20, 30), "b": [np.zeros(0), np.array(["x", None], object)], "c": np.asfortranarray(np.eye(3))}
+HONEST = {
+    "a": np.arange(600.0).reshape(20, 30),
+    "b": [np.zeros(0), np.array(["x", None], object)],
+    "c": np.asfortranarray(np.eye(3)),
+}
 
 
 @pytest.mark.parametrize("compress", [0, 3, ("gzip", 3), ("bz2", 3), ("lzma", 3), ("xz", 3)])
@@ -164,7 +184,11 @@ def test_a_command_in_a_compressed_file(tmp_path: Path, squeeze: object) -> None
     assert callable(squeeze)
     assert "os.system" in said(written(tmp_path, "a.joblib", squeeze(COMMAND)))
     assert written(tmp_path, "a.joblib", squeeze(pickle.dumps([1, 2]))) == []
-    for trick in (squeeze(pickle.dumps([1])) + b"x", squeeze(pickle.dumps([1])) + squeeze(COMMAND), squeeze(pickle.dumps([1]))[:-3]):
+    for trick in (
+        squeeze(pickle.dumps([1])) + b"x",
+        squeeze(pickle.dumps([1])) + squeeze(COMMAND),
+        squeeze(pickle.dumps([1]))[:-3],
+    ):
         assert written(tmp_path, "a.joblib", trick), "something behind its end, or none"
     assert "inside it is" in said(written(tmp_path, "a.gz", squeeze(squeeze(pickle.dumps([1])))))
 

@@ -48,7 +48,7 @@ def fitted(names: tuple[str, ...] = ()) -> Iterator[Any]:
                     with warnings.catch_warnings():
                         warnings.simplefilter("ignore")
                         estimator.fit(*given)
-                except Exception:  # noqa: S112  (another input, then)
+                except Exception:
                     continue
                 break
             yield estimator

@@ -1,4 +1,4 @@
-"""Functions that run code, found again in whatever is installed: each in a pickle of its own, all allow-lists together, refused.
+"""Functions that run code, found again in whatever is installed: each in a pickle of its own, and refused with all allow-lists.
 
 A deny-list has to know every such function in every library, in each version. This test finds them by reading the sources: any
 function at the top of a module, or method of a class, that hands one of its parameters to exec, to a process, to an importer
@@ -28,7 +28,10 @@ ATTRIBUTES = {
     "shutil": {"rmtree", "move", "copy"},
 }  # fmt: skip
 
-SOURCES = {"stdlib": Path(sysconfig.get_paths()["stdlib"]), **{one: Path(sysconfig.get_paths()["purelib"]) for one in LIBRARIES}}
+SOURCES = {
+    "stdlib": Path(sysconfig.get_paths()["stdlib"]),
+    **{one: Path(sysconfig.get_paths()["purelib"]) for one in LIBRARIES},
+}
 
 
 def files(library: str) -> Iterator[tuple[str, Path]]:
@@ -44,7 +47,9 @@ def files(library: str) -> Iterator[tuple[str, Path]]:
 def runs_a_parameter(function: ast.FunctionDef) -> bool:
     """Whether a function hands a parameter of its own to something that runs, imports, loads or writes."""
     arguments = function.args
-    known = {one.arg for one in (*arguments.args, *arguments.kwonlyargs, *arguments.posonlyargs) if one.arg not in ("self", "cls")}
+    known = {
+        one.arg for one in (*arguments.args, *arguments.kwonlyargs, *arguments.posonlyargs) if one.arg not in ("self", "cls")
+    }
     known |= {one.arg for one in (arguments.vararg, arguments.kwarg) if one}
     for node in ast.walk(function):
         if isinstance(node, ast.Call) and _runs(node.func):
@@ -57,7 +62,11 @@ def runs_a_parameter(function: ast.FunctionDef) -> bool:
 def _runs(target: ast.expr) -> bool:
     if isinstance(target, ast.Name):
         return target.id in NAMES
-    return isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.attr in ATTRIBUTES.get(target.value.id, ())
+    return (
+        isinstance(target, ast.Attribute)
+        and isinstance(target.value, ast.Name)
+        and target.attr in ATTRIBUTES.get(target.value.id, ())
+    )
 
 
 def found_in(library: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:

@@ -142,7 +142,10 @@ def test_every_line_that_a_refusal_offers_works() -> None:
         line = found.fix.split("`")[1]
         key, value = line.split(": ", 1)
         offered = [one.strip('"') for one in value.strip("[]").split('", "')]
-        chosen = {"pickle_packs": offered if key == "pickle_packs" else [], "pickle_globals": offered if key != "pickle_packs" else []}
+        chosen = {
+            "pickle_packs": offered if key == "pickle_packs" else [],
+            "pickle_globals": offered if key != "pickle_packs" else [],
+        }
         asked = checking.options_for(artifact, chosen)
         assert isinstance(asked, ArtifactOptions)
         assert look(stream(body), asked.pickle_packs, asked.pickle_globals) == []

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from pratique.checking import Severity
+from pratique.checks.artifact import packs
+from pratique.checks.artifact.granting import grants
 from pratique.checks.artifact.looking import Asked, look
 from pratique.checks.artifact.viewing import opened
 
@@ -21,8 +23,8 @@ GENERATOR = Path(__file__).parents[3] / "shared" / "prototypes" / "artifact" / "
 def test_every_sample_is_refused(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(GENERATOR), str(tmp_path)], check=True, capture_output=True)
     samples = json.loads((tmp_path / "handmade" / "manifest-handmade.json").read_text())
-    formats = ("csv", "json", "parquet", "pickle", "safetensors", "text")  # the most that can be asked for
-    asked = Asked(formats=formats, max_json_bytes=64 << 20, max_text_bytes=64 << 20)
+    formats = ("csv", "json", "npy", "parquet", "pickle", "safetensors", "text", "torch")  # the most that can be asked for
+    asked = Asked(formats=formats, max_json_bytes=64 << 20, max_text_bytes=64 << 20, grants=grants(packs.NAMES, ()))
     passed = []
     for sample in samples:
         with opened(tmp_path / sample["path"], sample["path"].split("/files/")[1]) as view:

@@ -70,7 +70,9 @@ def test_a_tensor_that_pickle_itself_wrote(tmp_path: Path) -> None:
     inner = b"\x80\x02" + call(b"cposix\nsystem\n", b"X\4\0\0\0true") + b"."
     path.write_bytes(stream(call(name("torch.storage", "_load_from_bytes"), b"B" + struct.pack("<I", len(inner)) + inner)))
     assert "no checkpoint that torch.storage writes" in said(look_at(path, ("torch",)))
-    legacy = saved(honest()["one"], legacy=True).replace(b"torch._utils\n_rebuild_tensor_v2", b"subprocess\ncheck_output".ljust(31))
+    legacy = saved(honest()["one"], legacy=True).replace(
+        b"torch._utils\n_rebuild_tensor_v2", b"subprocess\ncheck_output".ljust(31)
+    )
     path.write_bytes(stream(call(name("torch.storage", "_load_from_bytes"), b"B" + struct.pack("<I", len(legacy)) + legacy)))
     assert "subprocess" in said(look_at(path, ("torch",)))
 
@@ -253,5 +255,3 @@ def test_a_bomb_in_an_archive(tmp_path: Path) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.npy", b"\0" * (80 << 20))
     assert "decompression bomb" in said(look(tmp_path, file.getvalue()))
-
-

@@ -203,5 +203,3 @@ def _product(shape: Value | None) -> int:
     if len(plain) != len(sizes) or any(size < 0 for size in plain):
         raise Objection("with a shape that is not made of natural numbers")
     return math.prod(plain)
-
-

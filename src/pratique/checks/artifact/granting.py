@@ -10,6 +10,7 @@ from pratique.checking import Finding
 from pratique.checks.artifact import packs, spelling
 from pratique.checks.artifact.rules import RULES, finding
 from pratique.checks.artifact.values import Action, Use
+from pratique.checks.artifact.viewing import shown
 
 _DEEDS = {
     "REDUCE": "calls it",
@@ -82,7 +83,9 @@ def parsed(line: str) -> tuple[frozenset[str], str, str]:
     """
     match = _LINE.match(line)
     if match is None:
-        raise ValueError(f"{line!r} is not of the form 'new acme.nets.Net': roles ({', '.join(_OPENABLE)}), a module and a name")
+        raise ValueError(
+            f"{line!r} is not of the form 'new acme.nets.Net': roles ({', '.join(_OPENABLE)}), a module and a name"
+        )
     roles = frozenset(match["roles"].split(","))
     if unknown := sorted(roles - set(_OPENABLE)):
         raise ValueError(f"{line!r} grants {unknown[0]!r}, which is none of {', '.join(_OPENABLE)}")
@@ -94,7 +97,7 @@ def parsed(line: str) -> tuple[frozenset[str], str, str]:
 def refusal(where: str, use: Use, missing: Mapping[str, Action]) -> Finding:
     """Why a global is refused."""
     what = spelling.plain(use.module, use.name)
-    alias = f" (as {spelling.shown(use.written)})" if spelling.is_alias(use.written) else ""
+    alias = f" (as {shown(use.written)})" if spelling.is_alias(use.written) else ""
     role, first = _gravest(missing)
     if role == "ref":
         message = (

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 
 from pratique.checking import Finding
 from pratique.checks.artifact import (
-    archives, arrays, inflating, jsons, naming, parquet, pickles, recognising, tensors, texts, torches, zips,
+    archives,
+    arrays,
+    inflating,
+    jsons,
+    naming,
+    parquet,
+    pickles,
+    recognising,
+    tensors,
+    texts,
+    torches,
+    zips,
 )  # fmt: skip
 from pratique.checks.artifact.granting import NOTHING, Grants
 from pratique.checks.artifact.recognising import Format

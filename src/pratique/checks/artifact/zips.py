@@ -133,7 +133,10 @@ def _directory(data: Bytes) -> tuple[int, int, int]:
     if locator >= 0 and data[locator : locator + 4] == b"PK\x06\x07":
         end, wide = _wide(data, locator)
         narrow = (count, size, start)
-        if any(one not in (two, 0xFFFF if index == 0 else _UNKNOWN32) for index, (one, two) in enumerate(zip(narrow, wide, strict=True))):
+        if any(
+            one not in (two, 0xFFFF if index == 0 else _UNKNOWN32)
+            for index, (one, two) in enumerate(zip(narrow, wide, strict=True))
+        ):
             raise Malformed("two directories that do not agree")
         count, size, start = wide
     if size > _MAX_DIRECTORY or start + size != end:
