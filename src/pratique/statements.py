@@ -101,7 +101,7 @@ class Evidence:
                     {"rule": f.rule, "severity": f.severity.name, "message": f.message, "where": f.where, "fix": f.fix}
                     for f in findings
                 ],
-                **({"origin": _origin(self.origin)} if self.origin else {}),
+                **({"origin": self.origin.as_json()} if self.origin else {}),
             },
         }
         return _statement(self.subject, TEST_RESULT, predicate)
@@ -280,13 +280,6 @@ def _grade(severity: Severity) -> str:
     if severity >= Severity.HIGH:
         return "failedTests"
     return "warnedTests" if severity >= Severity.LOW else "passedTests"
-
-
-def _origin(one: Resolution) -> dict[str, Any]:
-    return {
-        "uri": one.uri, "pinned": one.pinned, "scheme": one.scheme, "ids": dict(one.ids), "mutable": one.mutable,
-        "notes": list(one.notes),
-    }  # fmt: skip
 
 
 def _digest_set(digest: str) -> dict[str, str]:

@@ -33,6 +33,7 @@ from pratique.errors import ArtifactError, ArtifactRefused
 from pratique.sources.many import Job, save_all
 from pratique.sources.naming import Names, place
 from pratique.sources.plans import Bounds, Plan, Progress, Resolution
+from pratique.sources.redacting import redact
 from pratique.sources.web import Headers, Web
 
 _URI = re.compile(
@@ -127,12 +128,12 @@ def _read(uri: str) -> _Repository:
     match = _URI.match(uri)
     if not match:
         raise ArtifactRefused(
-            f"{uri!r} does not name a repository on the Hub",
+            f"{redact(uri)!r} does not name a repository on the Hub",
             hint="hf://org/name@commit, hf://datasets/org/name@commit, with /path/in/it if only a part is meant",
         )
     path = (match["path"] or "").strip("/")
     if any(part in ("", ".", "..") for part in path.split("/")) and path:
-        raise ArtifactRefused(f"{uri!r} does not name a path inside of the repository")
+        raise ArtifactRefused(f"{redact(uri)!r} does not name a path inside of the repository")
     return _Repository(
         kind=match["kind"] or "models", id=f"{match['org']}/{match['name']}", revision=unquote(match["revision"] or ""),
         path=path,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 Progress = Callable[[int], None]
 """Called with the number of bytes that arrived since the last call."""
@@ -59,6 +59,13 @@ class Resolution:
 
     def __hash__(self) -> int:
         return hash((self.uri, self.pinned, self.scheme))
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for machines: what evidence records."""
+        return {
+            "uri": self.uri, "pinned": self.pinned, "scheme": self.scheme, "ids": dict(self.ids), "mutable": self.mutable,
+            "notes": list(self.notes),
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from pratique.sources.manifests import Descriptor, Manifest
 from pratique.sources.many import Job, save_all
 from pratique.sources.naming import Names
 from pratique.sources.plans import Bounds, Plan, Progress, Resolution
+from pratique.sources.redacting import redact
 from pratique.sources.tokens import HINT, answering
 from pratique.sources.web import Web
 
@@ -89,7 +90,7 @@ def _read(uri: str) -> _Reference:
     match = _URI.match(uri)
     if not match or not (match["tag"] or match["digest"]):
         raise ArtifactRefused(
-            f"{uri!r} does not name an artifact in a registry",
+            f"{redact(uri)!r} does not name an artifact in a registry",
             hint="oci://host/name@sha256:<digest>, or :tag; names are in lower case",
         )
     return _Reference(host=match["host"], name=match["name"], tag=match["tag"] or "", digest=match["digest"] or "")

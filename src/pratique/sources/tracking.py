@@ -135,7 +135,9 @@ def plan(uri: str, patience: Patience | None = None) -> Plan:
 def _of_model(server: _Server, uri: str) -> _Found:
     match = _MODEL.match(uri)
     if not match or not (match["version"] or match["alias"] or _LOGGED.match(match["name"])):
-        raise ArtifactRefused(f"{uri!r} does not name a model", hint="models:/name/version, models:/name@alias, models:/m-<id>")
+        raise ArtifactRefused(
+            f"{redact(uri)!r} does not name a model", hint="models:/name/version, models:/name@alias, models:/m-<id>"
+        )
     name, asked, alias = unquote(match["name"]), unquote(match["version"] or ""), unquote(match["alias"] or "")
     if not asked and not alias:
         return _of_logged(server, name)
@@ -190,10 +192,10 @@ def _of_logged(server: _Server, model: str) -> _Found:
 def _of_run(server: _Server, uri: str) -> _Found:
     match = _RUN.match(uri)
     if not match:
-        raise ArtifactRefused(f"{uri!r} does not name artifacts of a run", hint="runs:/<run id>/path")
+        raise ArtifactRefused(f"{redact(uri)!r} does not name artifacts of a run", hint="runs:/<run id>/path")
     path = unquote(match["path"]).strip("/")
     if any(part in ("", ".", "..") for part in path.split("/")):
-        raise ArtifactRefused(f"{uri!r} does not name a path inside of the run")
+        raise ArtifactRefused(f"{redact(uri)!r} does not name a path inside of the run")
     answer = server.ask("mlflow/runs/get", run_id=match["run"])
     run = answer["run"] if isinstance(answer, dict) and isinstance(answer.get("run"), dict) else {}
     info = _read(_Run, run, "info")

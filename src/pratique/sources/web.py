@@ -171,9 +171,8 @@ class Web:
             with (
                 closing(connect(place, self.patience)) as connection,
                 watched(connection, self.patience) as pulse,  # 4
+                closing(self._ask(connection, place, headers, secret=ours)) as response,
             ):
-                connection.request("GET", place.target, headers=self._headers(headers, secret=ours))
-                response = connection.getresponse()
                 if ours and inspect is not None:
                     inspect(_lower(response))
                 if response.status not in _REDIRECTS:
@@ -185,10 +184,13 @@ class Web:
             place = _next(place, url, started)  # 3
         raise ArtifactRefused(f"{redact(started)} redirects more than {self.patience.redirects} times")
 
-    def _headers(self, headers: Headers, *, secret: bool) -> dict[str, str]:
+    def _ask(
+        self, connection: http.client.HTTPConnection, place: Place, headers: Headers, *, secret: bool
+    ) -> http.client.HTTPResponse:
         common = {"User-Agent": f"pratique/{__version__}", "Accept-Encoding": "identity", "Connection": "close"}
         authorization = {"Authorization": self.authorization} if secret and self.authorization else {}  # 2
-        return {**common, **headers, **authorization}
+        connection.request("GET", place.target, headers={**common, **headers, **authorization})
+        return connection.getresponse()
 
     def _ensure_served(self, response: http.client.HTTPResponse, url: str, good: tuple[int, ...]) -> None:
         status, shown = response.status, redact(url)
