@@ -136,7 +136,7 @@ def test_what_does_not_name_a_repository(hub: FakeHub, uri: str) -> None:
 
 def test_nothing_there(hub: FakeHub, commit: str) -> None:
     for uri in ("hf://acme/other", f"hf://acme/base@{'0' * 40}", "hf://acme/base/no/such", "hf://acme/base@nosuch"):
-        with pytest.raises(ArtifactError, match="nothing at|no file at") as failed:
+        with pytest.raises(ArtifactError, match=r"nothing at|no file at") as failed:
             open_artifact(uri)
         assert failed.value.hint
 

@@ -73,12 +73,20 @@ def test_a_file_arrives_as_it_is(server: Files, tmp_path: Path) -> None:
 def test_plain_http_is_for_this_machine_only() -> None:
     for url in ("http://127.0.0.1/x", "http://[::1]:8080/x", "http://localhost/x", "https://hub.example/x"):
         assert Place.of(url)
-    for url in ("http://hub.example/x", "http://127.0.0.1.evil.example/x", "http://10.0.0.1/x", "ftp://127.0.0.1/x", "file:///etc"):
+    for url in (
+        "http://hub.example/x",
+        "http://127.0.0.1.evil.example/x",
+        "http://10.0.0.1/x",
+        "ftp://127.0.0.1/x",
+        "file:///etc",
+    ):
         with pytest.raises(ArtifactRefused):
             Place.of(url)
 
 
-@pytest.mark.parametrize("url", ["https://u:p@hub.example/", "https://", "https://h:99999/", "https://h/\r\nX: y", "https://h/ü"])
+@pytest.mark.parametrize(
+    "url", ["https://u:p@hub.example/", "https://", "https://h:99999/", "https://h/\r\nX: y", "https://h/ü"]
+)
 def test_what_is_not_a_url_that_we_read(url: str) -> None:
     with pytest.raises(ArtifactRefused) as refused:
         Place.of(url)
@@ -113,9 +121,7 @@ def test_a_redirect_to_where_nothing_may_be_read_from(server: Files, target: str
         Web(server.url).read(f"{server.url}/start")
 
 
-def test_a_redirect_from_https_to_http(
-    server: Files, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_redirect_from_https_to_http(server: Files, certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even to loopback, where plain http is allowed otherwise."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
     with Files(tls=certificates.server) as secure:

@@ -53,7 +53,9 @@ class _Extended:
 @dataclass(frozen=True, slots=True)
 class _Header:
     kind: bytes
-    name: str
+    raw: bytes
+    """The name, which may be the cut beginning of one in an extended header, even in the middle of a character."""
+
     size: int
 
 
@@ -77,7 +79,7 @@ def unpack(stream: Stream, target: Path, names: Names, where: Callable[[str], st
             _extend(extended, header, reader, names.what)
             continue
         size = _size(header, extended, names.what)
-        name = (extended.path or header.name).removeprefix("./")
+        name = (extended.path or _text(header.raw, names.what)).removeprefix("./")
         extended = _Extended()
         if header.kind == b"5":
             if size:
@@ -159,16 +161,16 @@ def _parse(block: bytes, what: str) -> _Header:
     kind = block[156:157]
     if kind == b"\0":
         kind = b"0"
+    raw = block[:100].partition(b"\0")[0]
     if kind not in (b"0", b"5", b"x", b"g", b"L"):
-        name = _text(block[:100], what)
         kinds = {b"1": "a hard link", b"2": "a symbolic link", b"3": "a device", b"4": "a device", b"6": "a pipe"}
         raise ArtifactRefused(
-            f"{what} holds {kinds.get(kind, 'an entry of an unknown kind')}, {name!r}", hint="pack files and folders only"
+            f"{what} holds {kinds.get(kind, 'an entry of an unknown kind')}, {raw.decode(errors='replace')!r}",
+            hint="pack files and folders only",
         )
-    name = _text(block[:100], what)
-    if magic == _MAGICS[0] and (prefix := _text(block[345:500], what)):
-        name = f"{prefix}/{name}"
-    return _Header(kind=kind, name=name, size=_number(block[124:136], what))
+    if magic == _MAGICS[0] and (prefix := block[345:500].partition(b"\0")[0]):
+        raw = prefix + b"/" + raw
+    return _Header(kind=kind, raw=raw, size=_number(block[124:136], what))
 
 
 def _size(header: _Header, extended: _Extended, what: str) -> int:
@@ -176,7 +178,7 @@ def _size(header: _Header, extended: _Extended, what: str) -> int:
     if extended.size is None:
         return header.size
     if header.size not in (0, extended.size):
-        raise ArtifactRefused(f"{what} gives two sizes for {extended.path or header.name!r}; readers differ on which counts")
+        raise ArtifactRefused(f"{what} gives two sizes for {extended.path or header.raw!r}; readers differ on which counts")
     return extended.size
 
 
