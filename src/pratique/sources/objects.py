@@ -60,9 +60,9 @@ class _Object:
 
     @property
     def version(self) -> str:
-        """Its version id; '' if the bucket keeps none. S3 calls objects older than the versioning `null`."""
+        """Its version id; '' if the bucket keeps none, or the object is older than the versioning."""
         kind, _, value = self.id.partition(":")
-        return value if kind == "version" and value != "null" else ""
+        return value if kind == "version" else ""
 
 
 def scheme(uri: str) -> str:
@@ -75,6 +75,7 @@ def plan(uri: str) -> Plan:
     shown = redact(uri)
     match = _VERSION.match(uri)
     plain, version = (match["uri"], match["version"]) if match else (uri, "")
+    version = "" if version == "null" else version  # S3's word for what was written last without one
     store = _Store(plain, shown)
     listed = store.listed(version)  # 1
     if not listed:
@@ -178,7 +179,8 @@ class _Store:
         if full != self.base and not full.startswith(self.base + "/"):
             raise ArtifactRefused(f"{self.shown} lists {name!r}, which is not below it")
         size = info.get("size")
-        ids = (f"{ours}:{info[theirs]}" for theirs, ours in _IDS.items() if info.get(theirs) not in (None, ""))
+        # `null` is what S3 calls the version of an object without one: it says nothing about its content.
+        ids = (f"{ours}:{info[theirs]}" for theirs, ours in _IDS.items() if info.get(theirs) not in (None, "", "null"))
         known = f"version:{version}" if version else next(ids, "")
         return _Object(name=full, path=path, size=int(size) if size is not None else None, id=known.replace('"', ""))
 
