@@ -120,7 +120,7 @@ class _Store:
             options = {"version_aware": True} if self.versioned else {}
             self.driver, path = url_to_fs(self.uri, **options)
             self.base = str(self.driver._strip_protocol(path)).rstrip("/")
-        except ImportError as error:
+        except (ImportError, ValueError) as error:  # not installed, or not known to fsspec at all
             raise ArtifactRefused(
                 f"no driver for {self.shown}: {error}", hint="pip install the fsspec driver, e.g. s3fs or gcsfs"
             ) from error
