@@ -58,7 +58,7 @@ class Answer:
 
 
 class Loopback:
-    """Starts when entered, stops when left. Override `answer`."""
+    """Starts when entered, stops when left; or by `start` and `stop`. Override `answer`."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         """Prepare; nothing listens yet.
@@ -90,6 +90,14 @@ class Loopback:
         """Address and port."""
         assert self._server is not None, "enter it first: with server: ..."
         return f"127.0.0.1:{self._server.server_address[1]}"
+
+    def start(self) -> Self:
+        """Listen, for as long as the process lives; returns itself."""
+        return self.__enter__()
+
+    def stop(self) -> None:
+        """Listen no more."""
+        self.__exit__(None, None, None)
 
     def __enter__(self) -> Self:
         handler = type("Handler", (_Handler,), {"owner": self})
