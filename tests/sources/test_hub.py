@@ -14,7 +14,7 @@ import pytest
 
 from pratique import sources
 from pratique.artifacts import Artifact, Limits, open_artifact
-from pratique.errors import ArtifactError, ArtifactRefused
+from pratique.errors import ArtifactError, ArtifactRefused, UsageError
 from pratique.testing import Answer, FakeHub, Request, folder_of
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights" * 1000, "sub/tokenizer.json": b"[]", "sub/deep/a b+c.txt": b"x"}
@@ -125,7 +125,7 @@ def test_a_listing_of_several_pages(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     "uri",
     [
         "hf://base", "hf://acme/base@", "hf://acme/base@a/../b", "hf://acme/base/../other", "hf://acme/base//x", "hf:///acme",
-        "hf://acme/base?x=1", "hf://user:secret@acme/base",
+        "hf://acme/base?x=1", "hf://user:secret@acme/base", "hf://acme/..", "hf://../base@main", "hf://acme/base/.",
     ],
 )  # fmt: skip
 def test_what_does_not_name_a_repository(hub: FakeHub, uri: str) -> None:
@@ -318,6 +318,24 @@ def test_a_repository_that_was_renamed(hub: FakeHub, commit: str) -> None:
 
     hub.intercept = moved
     assert sources.resolve("hf://old/name").notes[1] == "the repository is now called 'acme/base'"
+
+
+def test_what_the_hub_calls_itself_is_fit_to_be_signed_and_shown(hub: FakeHub, commit: str) -> None:
+    name = "x\x1b[2J" + "y" * 5_000_000
+    hub.intercept = lambda request: (
+        Answer(body=json.dumps({"sha": commit, "id": name}).encode()) if "/revision/" in request.path else None
+    )
+    notes = sources.resolve("hf://acme/base").notes
+    assert "\x1b" not in "".join(notes)
+    assert len("".join(notes)) < 3000
+
+
+@pytest.mark.parametrize("token", ["hf_\nX-Evil: 1", "hf_\u00fc"])
+def test_a_token_that_is_none(hub: FakeHub, commit: str, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(UsageError) as refused:
+        open_artifact(f"hf://acme/base@{commit}")
+    assert token not in str(refused.value)
 
 
 def test_a_failure_leaves_nothing_behind(hub: FakeHub, commit: str, home: Path) -> None:

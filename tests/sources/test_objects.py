@@ -268,6 +268,10 @@ def test_a_file_uri_is_a_local_path(tmp_path: Path) -> None:
         got = open_artifact(uri)
         assert got.subject == open_artifact(folder).subject
         assert got.origin is None
+    with pytest.raises(ArtifactRefused, match="own disk"):
+        open_artifact(f"simplecache::file://{folder}")
+    with pytest.raises(ArtifactRefused, match="the path is empty"):
+        open_artifact("")
     (folder / "link").symlink_to("/etc/passwd")
     for uri in (f"file://{folder}", f"local://{folder}", f"file://{folder}/link"):
         with pytest.raises(ArtifactRefused, match="symbolic link"):

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pratique.artifacts import Limits, open_artifact
 from pratique.errors import ArtifactError, ArtifactRefused
 from pratique.sources.connecting import Patience, Place
 from pratique.sources.many import Job, save_all
@@ -405,3 +406,45 @@ def test_progress_adds_up_even_when_a_download_starts_again(server: Files, tmp_p
 def test_secrets_are_not_shown(text: str, shown: str) -> None:
     assert redact(text) == shown
     assert redact(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["y" * 3_000_000, "a://b?" + "." * 3_000_000 + "x", "<" * 60_000, "a=" * 30_000, "a://" * 750_000]
+)
+def test_a_long_text_takes_no_longer_than_its_length(text: str) -> None:
+    """A stranger chooses names, notes and headers: a search that goes back over them costs hours."""
+    from pratique.sources.hub import _NEXT
+    from pratique.sources.tokens import _PARAMETER
+
+    began = time.process_time()
+    redact(text)
+    _NEXT.search(text[:65_536])
+    _PARAMETER.findall(text[:65_536])
+    assert time.process_time() - began < 3
+
+
+def test_one_file_from_a_web_server(server: Files) -> None:
+    got = open_artifact(f"{server.url}/data")
+    assert (got.subject.name, got.subject.hex) == ("data", hashlib.sha256(DATA).hexdigest())
+    assert got.origin is not None
+    assert got.origin.mutable
+    for limits, says in ((Limits(bytes=1000), "the limit is 1,000"), (Limits(path_length=3), "long")):
+        with pytest.raises(ArtifactRefused, match=says):
+            open_artifact(f"{server.url}/data", limits=limits)
+
+
+def test_a_signed_url_is_used_and_never_recorded(server: Files) -> None:
+    got = open_artifact(f"{server.url}/data?Signature=secret")
+    assert server.requests[0].query == {"Signature": "secret"}
+    assert "secret" not in repr(got)
+    server.files.clear()
+    with pytest.raises(ArtifactError) as failed:
+        open_artifact(f"{server.url}/data?Signature=secret")
+    assert "secret" not in failed.value.diagnostics()
+
+
+@pytest.mark.parametrize("path", ["", "folder/", "..", "a/..", "%2e%2e", "a%0ab", "a%5Cb"])
+def test_a_url_whose_last_part_is_no_name_for_a_file(server: Files, path: str) -> None:
+    with pytest.raises(ArtifactRefused):
+        open_artifact(f"{server.url}/{path}")
+    assert not server.requests

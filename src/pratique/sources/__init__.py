@@ -21,14 +21,19 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from pratique.errors import ArtifactRefused
+from pratique.sources.naming import UNSAFE
 from pratique.sources.plans import Bounds as Bounds
 from pratique.sources.plans import Plan, Progress, Resolution
 from pratique.sources.redacting import redact as redact
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(?:://|::)|(models|runs|file|local):")
+_MOST = 1200
+"""Characters of an id or a note that are recorded: a path (1,024 bytes at most) and what stands before it."""
+
 _MODULES = {"hf": "hub", "oci": "registry", "models": "tracking", "runs": "tracking", "https": "files", "http": "files"}
 
 __all__ = ["Bounds", "Plan", "Progress", "Resolution", "local", "make_plan", "obtain", "redact", "resolve", "scheme_of"]
@@ -40,12 +45,12 @@ def scheme_of(uri: str) -> str:
     return (match[1] or match[2]).lower() if match else ""
 
 
-def local(uri: str) -> str:
-    """The path behind a local path or a `file:` URI; '' for anything that has to be fetched."""
+def local(uri: str) -> str | None:
+    """The path behind a local path or a `file:` URI; None for anything that has to be fetched."""
     scheme = scheme_of(uri)
     if scheme in ("file", "local"):
         return uri.partition(":")[2].removeprefix("//")
-    return "" if scheme else uri
+    return None if scheme else uri
 
 
 def make_plan(uri: str) -> Plan:
@@ -55,8 +60,11 @@ def make_plan(uri: str) -> Plan:
         ArtifactError: unreachable. ArtifactRefused: not a URI of that scheme, or a service that contradicts itself.
     """
     module = importlib.import_module(f"pratique.sources.{_MODULES.get(scheme_of(uri), 'objects')}")
-    plan: Callable[[str], Plan] = module.plan
-    return plan(uri)
+    make: Callable[[str], Plan] = module.plan
+    plan = make(uri)
+    if plan.name in ("", ".", "..") or UNSAFE.search(plan.name) or "/" in plan.name:
+        raise ArtifactRefused(f"{redact(uri)} gives the artifact no name that a file could have")
+    return replace(plan, resolution=_presentable(plan.resolution))
 
 
 def resolve(uri: str) -> Resolution:
@@ -65,7 +73,7 @@ def resolve(uri: str) -> Resolution:
     Raises:
         ArtifactError, ArtifactRefused: as `make_plan`; also for a local path, which has nothing to resolve.
     """
-    if local(uri):
+    if local(uri) is not None:
         raise ArtifactRefused(f"{uri} is a local path; there is nothing to resolve")
     return make_plan(uri).resolution
 
@@ -85,3 +93,9 @@ def obtain(uri: str, target: Path, bounds: Bounds, progress: Progress) -> Plan:
     plan = make_plan(uri)
     plan.fetch(target, bounds, progress)
     return plan
+
+
+def _presentable(one: Resolution) -> Resolution:
+    """What strangers call their bytes, fit to be signed and shown: no secrets, no control characters, no megabytes."""
+    ids = {redact(name)[:_MOST]: redact(value)[:_MOST] for name, value in one.ids.items()}
+    return replace(one, ids=ids, notes=tuple(redact(note)[:_MOST] for note in one.notes))

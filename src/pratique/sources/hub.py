@@ -42,7 +42,7 @@ _URI = re.compile(
     re.ASCII,
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}\Z")
-_NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="next"')
+_NEXT = re.compile(r'<([^<>]{1,4096})>\s{0,4};\s{0,4}rel="next"')
 _HINT = "is the name right? A private or gated repository needs a token in HF_TOKEN"
 
 _Oid = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -126,7 +126,7 @@ def plan(uri: str) -> Plan:
 
 def _read(uri: str) -> _Repository:
     match = _URI.match(uri)
-    if not match:
+    if not match or {match["org"], match["name"]} & {".", ".."}:
         raise ArtifactRefused(
             f"{redact(uri)!r} does not name a repository on the Hub",
             hint="hf://org/name@commit, hf://datasets/org/name@commit, with /path/in/it if only a part is meant",

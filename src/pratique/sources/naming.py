@@ -17,7 +17,8 @@ from pathlib import Path
 from pratique.errors import ArtifactRefused
 from pratique.sources.plans import Bounds
 
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
+UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
+"""Control characters and the backslash."""
 
 
 class Names:
@@ -72,7 +73,7 @@ class Names:
         parts = path.split("/")
         if any(part in ("", ".", "..") for part in parts):
             raise ArtifactRefused(f"{where}, which is not a path inside of it")
-        if _UNSAFE.search(path):
+        if UNSAFE.search(path):
             raise ArtifactRefused(f"{where}, with a control character or a backslash in it")
         try:
             length = len(path.encode("utf-8"))

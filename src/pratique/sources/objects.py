@@ -120,12 +120,16 @@ class _Store:
             options = {"version_aware": True} if self.versioned else {}
             self.driver, path = url_to_fs(self.uri, **options)
             self.base = str(self.driver._strip_protocol(path)).rstrip("/")
+            inner = getattr(self.driver, "fs", self.driver)  # behind a cache
+            protocols = inner.protocol if isinstance(inner.protocol, tuple) else (inner.protocol,)
         except (ImportError, ValueError) as error:  # not installed, or not known to fsspec at all
             raise ArtifactRefused(
                 f"no driver for {self.shown}: {error}", hint="pip install the fsspec driver, e.g. s3fs or gcsfs"
             ) from error
         except Exception as error:
             raise self._unreachable(error) from error
+        if "file" in protocols:  # its driver would follow symbolic links
+            raise ArtifactRefused(f"{self.shown} is on this machine's own disk", hint="pass the path itself")
 
     def listed(self, version: str = "") -> list[_Object]:
         """Every object, once the driver has forgotten what it knew."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>[^\s'\"<>]+)")
+_URL = re.compile(r"(?<![A-Za-z0-9+.-])(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,40})://(?P<rest>[^\s'\"<>]+)")
+"""Bounded on the left, so that a stranger's megabyte of letters is gone through once."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _KEPT = re.compile(r"(versionId|generation|versionid)=[\w.-]+\Z")
 """Queries that name a version and hold no secret."""
@@ -29,6 +31,5 @@ def _without_secrets(match: re.Match[str]) -> str:
     if scheme.lower() not in _CONTAINER_AT_ACCOUNT:
         host = host.rpartition("@")[2]
     if question and not _KEPT.match(query):
-        tail = re.search(r"[:;,.)\]]*\Z", query)  # the punctuation of the sentence round the URL
-        query = "…" + (tail[0] if tail else "")
+        query = "…" + query[len(query.rstrip(":;,.)]")) :]  # with the punctuation of the sentence round the URL
     return f"{scheme}://{host}{slash}{path}{question}{query}"

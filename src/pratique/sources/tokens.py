@@ -17,7 +17,7 @@ from pratique.sources.connecting import Patience, Place, is_loopback
 from pratique.sources.redacting import redact
 from pratique.sources.web import Challenge, Web
 
-_PARAMETER = re.compile(r'([a-z_]+)="([^"]*)"', re.IGNORECASE)
+_PARAMETER = re.compile(r'(?<![a-z_])([a-z_]{1,40})="([^"]*)"', re.IGNORECASE)
 _TOKEN = re.compile(r"[!-~]+\Z")
 HINT = "name credentials in PRATIQUE_REGISTRY_AUTH (host=user:password), or a Docker config.json in PRATIQUE_REGISTRY_CONFIG"
 

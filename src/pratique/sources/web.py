@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import http.client
 import random
+import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +28,7 @@ from typing import Any, TypeVar
 from urllib.parse import urljoin
 
 from pratique import __version__, documents
-from pratique.errors import ArtifactError, ArtifactRefused, Malformed
+from pratique.errors import ArtifactError, ArtifactRefused, Malformed, UsageError
 from pratique.sources.connecting import PATIENCE, Patience, Place, Pulse, connect, is_loopback, watched
 from pratique.sources.redacting import redact
 from pratique.sources.writing import Incomplete, Sink
@@ -44,6 +45,8 @@ _MAY_PASS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _BLOCK = 1 << 16
 _DOCUMENT = 32 << 20
 """The Hub lists 1,000 files a page, about 300 bytes each; its page about a repository of 100,000 files is 8 MB."""
+
+_HEADER = re.compile(r"[ -~]+\Z")
 
 T = TypeVar("T")
 
@@ -105,7 +108,10 @@ class Web:
 
         Raises:
             ArtifactRefused: the URL is one that may not be read from.
+            UsageError: the secret holds what no header may hold.
         """
+        if authorization and not _HEADER.match(authorization):
+            raise UsageError("the token or password holds a line break, or characters that are not ASCII")
         self.home = Place.of(home)
         self.authorization = authorization
         self.challenge = challenge
