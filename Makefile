@@ -57,12 +57,12 @@ $(STAMP): $(VENV)/.base setup.cfg pyproject.toml
 	@rm -f $(VENV)/.installed-* && touch $@
 
 # An MLflow server for the slow tests. It needs older pandas, pyarrow and packaging than Airflow and kfp do.
-mlflow: $(VENV)-mlflow/.installed  ## set up .venv-mlflow, with the server that slow tests run
-$(VENV)-mlflow/.installed: $(VENV)/.base Makefile
-	@test -x $(VENV)-mlflow/bin/python || $(PYTHON) -m venv $(VENV)-mlflow
-	@$(BIN)/uv pip install -q --python $(VENV)-mlflow/bin/python mlflow==3.17.2
+mlflow: $(VENV)/mlflow/.installed  ## set up .venv/mlflow, with the server that slow tests run
+$(VENV)/mlflow/.installed: $(VENV)/.base Makefile
+	@test -x $(VENV)/mlflow/bin/python || $(PYTHON) -m venv $(VENV)/mlflow
+	@$(BIN)/uv pip install -q --python $(VENV)/mlflow/bin/python mlflow==3.17.2
 	@touch $@
 
 clean:  ## remove everything that was made here
-	rm -rf $(VENV) $(VENV)-mlflow build dist report src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	rm -rf $(VENV) build dist report src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -26,7 +26,7 @@ from pratique.testing import Answer, Loopback, Request, folder_of
 FILES = {"MLmodel": b"flavors: {}\n", "model.bin": b"weights" * 1000, "sub/a b.txt": b"x"}
 TUNED = {**FILES, "model.bin": b"tuned!!" * 1000}
 NAME = "my model"
-MLFLOW = Path(__file__).parents[2] / ".venv-mlflow" / "bin"
+MLFLOW = Path(__file__).parents[2] / ".venv" / "mlflow" / "bin"
 
 
 @dataclass
