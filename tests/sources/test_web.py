@@ -413,8 +413,8 @@ def test_secrets_are_not_shown(text: str, shown: str) -> None:
 )
 def test_a_long_text_takes_no_longer_than_its_length(text: str) -> None:
     """A stranger chooses names, notes and headers: a search that goes back over them costs hours."""
-    from pratique.sources.hub import _NEXT
     from pratique.sources.tokens import _PARAMETER
+    from pratique.sources.trees import _NEXT
 
     began = time.process_time()
     redact(text)

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from pratique.errors import ArtifactRefused
 from pratique.sources.naming import UNSAFE
-from pratique.sources.plans import Bounds as Bounds
+from pratique.sources.plans import Limits as Limits
 from pratique.sources.plans import Plan, Progress, Resolution
 from pratique.sources.redacting import redact as redact
 
@@ -36,7 +36,7 @@ _MOST = 1200
 
 _MODULES = {"hf": "hub", "oci": "registry", "models": "tracking", "runs": "tracking", "https": "files", "http": "files"}
 
-__all__ = ["Bounds", "Plan", "Progress", "Resolution", "local", "make_plan", "obtain", "redact", "resolve", "scheme_of"]
+__all__ = ["Limits", "Plan", "Progress", "Resolution", "local", "make_plan", "obtain", "redact", "resolve", "scheme_of"]
 
 
 def scheme_of(uri: str) -> str:
@@ -78,12 +78,12 @@ def resolve(uri: str) -> Resolution:
     return make_plan(uri).resolution
 
 
-def obtain(uri: str, target: Path, bounds: Bounds, progress: Progress) -> Plan:
+def obtain(uri: str, target: Path, limits: Limits, progress: Progress) -> Plan:
     """Resolve a URI and fetch what it was resolved to.
 
     Args:
         target: where the file or folder goes; nothing may be there. After an error, what is there is not the artifact.
-        bounds: how much to fetch at most.
+        limits: how much to fetch at most.
         progress: called with bytes that arrived.
 
     Raises:
@@ -91,7 +91,7 @@ def obtain(uri: str, target: Path, bounds: Bounds, progress: Progress) -> Plan:
             limit.
     """
     plan = make_plan(uri)
-    plan.fetch(target, bounds, progress)
+    plan.fetch(target, limits, progress)
     return plan
 
 

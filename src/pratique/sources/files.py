@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from pratique.errors import ArtifactRefused
 from pratique.sources.connecting import Patience
-from pratique.sources.plans import Bounds, Plan, Progress, Resolution
+from pratique.sources.plans import Limits, Plan, Progress, Resolution
 from pratique.sources.redacting import redact
 from pratique.sources.web import Web
 from pratique.sources.writing import Sink
@@ -21,8 +21,8 @@ def plan(uri: str, patience: Patience | None = None) -> Plan:
     if not name:
         raise ArtifactRefused(f"{shown} names a folder; the web has no listing of folders", hint="name one file")
 
-    def fetch(target: Path, bounds: Bounds, progress: Progress) -> None:
-        web.save(uri, Sink(target, what=shown, size=None, most=bounds.bytes, digests={}, progress=progress))
+    def fetch(target: Path, limits: Limits, progress: Progress) -> None:
+        web.save(uri, Sink(target, what=shown, size=None, most=limits.bytes, digests={}, progress=progress))
 
     return Plan(
         name=name, fetch=fetch,

@@ -26,7 +26,8 @@ from typing import Any
 from pratique.errors import ArtifactRefused
 from pratique.sources.manifests import FILEPATH, KIT, MODELPACK, TITLE, UNPACK, Descriptor, Manifest
 from pratique.sources.naming import Names, place
-from pratique.sources.tars import Stream, unpack
+from pratique.sources.tar_headers import Stream
+from pratique.sources.tars import unpack
 
 RATIO = 200
 """A layer may unpack to so many times its own size ..."""
@@ -69,12 +70,12 @@ def place_layers(manifest: Manifest, kitfile: Any, names: Names) -> list[Layer]:
     """
     if manifest.is_modelkit:
         _ensure_kitfile_covers(manifest, kitfile)
-    if len(manifest.layers) > names.bounds.files:
-        raise ArtifactRefused(f"{names.what} has {len(manifest.layers):,} layers; the limit is {names.bounds.files:,}")
+    if len(manifest.layers) > names.limits.files:
+        raise ArtifactRefused(f"{names.what} has {len(manifest.layers):,} layers; the limit is {names.limits.files:,}")
     layers = [_layer(one, number) for number, one in enumerate(manifest.layers, 1)]
     packed = sum(one.descriptor.size for one in layers if one.is_tar)
-    if packed > names.bounds.bytes:
-        raise ArtifactRefused(f"{names.what} has layers of {packed:,} bytes together; the limit is {names.bounds.bytes:,}")
+    if packed > names.limits.bytes:
+        raise ArtifactRefused(f"{names.what} has layers of {packed:,} bytes together; the limit is {names.limits.bytes:,}")
     for one in layers:
         if not one.is_tar:
             names.file(one.path, one.descriptor.size)

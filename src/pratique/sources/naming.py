@@ -1,6 +1,6 @@
 """Names before bytes: what a stranger's listing may call its files.
 
-    names = Names(bounds)
+    names = Names(limits)
     for one in listing:
         names.file(one.path, one.size)       # raises ArtifactRefused; nothing has been downloaded yet
 
@@ -15,7 +15,7 @@ import unicodedata
 from pathlib import Path
 
 from pratique.errors import ArtifactRefused
-from pratique.sources.plans import Bounds
+from pratique.sources.plans import Limits
 
 UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
 """Control characters and the backslash."""
@@ -24,8 +24,8 @@ UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
 class Names:
     """The names that one artifact has taken so far."""
 
-    def __init__(self, bounds: Bounds, what: str) -> None:
-        self.bounds = bounds
+    def __init__(self, limits: Limits, what: str) -> None:
+        self.limits = limits
         self.what = what
         self.bytes = 0
         self._files: set[str] = set()
@@ -42,9 +42,9 @@ class Names:
         if path in self._files or path in self._folders:
             raise ArtifactRefused(f"{self.what} holds {path!r} twice")
         self._files.add(path)
-        if len(self._files) > self.bounds.files:
+        if len(self._files) > self.limits.files:
             raise ArtifactRefused(
-                f"{self.what} holds more than {self.bounds.files:,} files", hint="take a part of it, or raise Limits.files"
+                f"{self.what} holds more than {self.limits.files:,} files", hint="take a part of it, or raise Limits.files"
             )
         self.count(size, path)
         self._take_parents(path)
@@ -62,9 +62,9 @@ class Names:
         if size < 0:
             raise ArtifactRefused(f"{self.what} says that {path!r} has {size} bytes")
         self.bytes += size
-        if self.bytes > self.bounds.bytes:
+        if self.bytes > self.limits.bytes:
             raise ArtifactRefused(
-                f"{self.what} holds more than {self.bounds.bytes:,} bytes; the limit is reached at {path!r}",
+                f"{self.what} holds more than {self.limits.bytes:,} bytes; the limit is reached at {path!r}",
                 hint="raise Limits.bytes",
             )
 
@@ -79,10 +79,10 @@ class Names:
             length = len(path.encode("utf-8"))
         except UnicodeEncodeError:
             raise ArtifactRefused(f"{where}, which is not UTF-8") from None
-        if length > self.bounds.path_length:
-            raise ArtifactRefused(f"{where}..., which is {length} bytes long; the limit is {self.bounds.path_length}")
-        if len(parts) - 1 > self.bounds.depth:
-            raise ArtifactRefused(f"{where}, more than {self.bounds.depth} folders deep")
+        if length > self.limits.path_length:
+            raise ArtifactRefused(f"{where}..., which is {length} bytes long; the limit is {self.limits.path_length}")
+        if len(parts) - 1 > self.limits.depth:
+            raise ArtifactRefused(f"{where}, more than {self.limits.depth} folders deep")
 
     def _take_parents(self, path: str) -> None:
         folder = path.rpartition("/")[0]
@@ -90,8 +90,8 @@ class Names:
             if folder in self._files:
                 raise ArtifactRefused(f"{self.what} holds {folder!r} as a file and as a folder")
             self._folders.add(folder)
-            if len(self._folders) > self.bounds.files:
-                raise ArtifactRefused(f"{self.what} holds more than {self.bounds.files:,} folders")
+            if len(self._folders) > self.limits.files:
+                raise ArtifactRefused(f"{self.what} holds more than {self.limits.files:,} folders")
             self._ensure_alone(folder)
             folder = folder.rpartition("/")[0]
 

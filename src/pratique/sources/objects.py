@@ -29,7 +29,7 @@ from pratique.errors import ArtifactChanged, ArtifactError, ArtifactRefused
 from pratique.sources.connecting import PATIENCE
 from pratique.sources.many import one_at_a_time, together
 from pratique.sources.naming import Names, place
-from pratique.sources.plans import Bounds, Plan, Progress, Resolution
+from pratique.sources.plans import Limits, Plan, Progress, Resolution
 from pratique.sources.redacting import redact
 
 MOST_LISTED = 100
@@ -87,14 +87,14 @@ def plan(uri: str) -> Plan:
         scheme=scheme(uri), mutable=not version, ids=_ids(listed), notes=_notes(listed, folder=not single),
     )  # fmt: skip
 
-    def fetch(target: Path, bounds: Bounds, progress: Progress) -> None:
-        names = Names(bounds, shown)
+    def fetch(target: Path, limits: Limits, progress: Progress) -> None:
+        names = Names(limits, shown)
         for one in listed:  # 2
             names.file(one.path or one.name.rpartition("/")[2], one.size or 0)
         tell, stop = one_at_a_time(progress), threading.Event()
         together(  # 3
             [
-                partial(store.get, one, place(target, one.path) if one.path else target, bounds.bytes, tell, stop)
+                partial(store.get, one, place(target, one.path) if one.path else target, limits.bytes, tell, stop)
                 for one in listed
             ],
             stop,

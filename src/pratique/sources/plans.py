@@ -9,30 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
+
+from pratique.listing import Limits as Limits
 
 Progress = Callable[[int], None]
 """Called with the number of bytes that arrived since the last call."""
-
-
-class Bounds(Protocol):
-    """How much we are willing to take (`artifacts.Limits`)."""
-
-    @property
-    def files(self) -> int:
-        """Files in one artifact."""
-
-    @property
-    def bytes(self) -> int:
-        """Bytes in one artifact, together."""
-
-    @property
-    def depth(self) -> int:
-        """Folders within folders."""
-
-    @property
-    def path_length(self) -> int:
-        """Bytes of one relative path, in UTF-8."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +59,7 @@ class Plan:
     name: str
     """What people call the artifact: the last part of the URI that is not a version."""
 
-    fetch: Callable[[Path, Bounds, Progress], None]
+    fetch: Callable[[Path, Limits, Progress], None]
     """Write the file or the folder to a path at which nothing is. What it leaves there after an error is not the artifact.
 
     Raises ArtifactError (unreachable; worth another try) and ArtifactRefused (other bytes than promised, unsafe names, over

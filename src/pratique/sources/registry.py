@@ -27,7 +27,7 @@ from pratique.sources.layers import Layer, place_layers, unpack_layer
 from pratique.sources.manifests import Descriptor, Manifest
 from pratique.sources.many import Job, save_all
 from pratique.sources.naming import Names
-from pratique.sources.plans import Bounds, Plan, Progress, Resolution
+from pratique.sources.plans import Limits, Plan, Progress, Resolution
 from pratique.sources.redacting import redact
 from pratique.sources.tokens import HINT, answering
 from pratique.sources.web import Web
@@ -80,8 +80,8 @@ def plan(uri: str, patience: Patience | None = None) -> Plan:
         notes=() if reference.digest else (f"the tag {reference.tag!r} can move; it was {digest[:19]}… when it was resolved",),
     )  # fmt: skip
 
-    def fetch(target: Path, bounds: Bounds, progress: Progress) -> None:
-        _fetch(web, reference, manifest, target, Names(bounds, pinned), progress)
+    def fetch(target: Path, limits: Limits, progress: Progress) -> None:
+        _fetch(web, reference, manifest, target, Names(limits, pinned), progress)
 
     return Plan(resolution=resolution, name=reference.name.rpartition("/")[2], fetch=fetch)
 

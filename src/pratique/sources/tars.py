@@ -6,57 +6,19 @@ Files and folders only; no links, no devices, no sparse files. An archive that t
 rather than read our way: sizes that contradict each other, two values for one attribute, numbers that are not numbers, bytes
 after the end. Memory does not depend on what a header claims, which is why this is not `tarfile`: it reads a member's extended
 header whole, however long it says it is.
-
-Reads what GNU tar, bsdtar, Go's archive/tar and Python write: POSIX ustar and pax (IEEE Std 1003.1, pax interchange format),
-and GNU's long names and base-256 sizes.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from pratique.errors import ArtifactError, ArtifactRefused
 from pratique.sources.naming import Names, place
+from pratique.sources.tar_headers import Extended, Reader, Stream, entry_size, extend, parse, text
 
-_BLOCK = 512
 _COPY = 1 << 18
-_MOST_HEADER = 1 << 16
-"""Bytes of one extended header; a path is at most 1 KiB, and writers add a few time stamps."""
-
-_MAGICS = (b"ustar\x0000", b"ustar  \x00")
-"""POSIX, and GNU's older one."""
-
-_SAFE_GLOBAL = frozenset({"comment"})
-"""What `git archive` puts into a global header. Anything else there would apply to every file that follows."""
-
-
-class Stream(Protocol):
-    """Where the archive comes from."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most so many bytes; nothing at the end."""
-
-
-@dataclass(slots=True)
-class _Extended:
-    """What extended headers say about the entry that follows."""
-
-    path: str = ""
-    size: int | None = None
-    seen: set[str] = field(default_factory=set)
-
-
-@dataclass(frozen=True, slots=True)
-class _Header:
-    kind: bytes
-    raw: bytes
-    """The name, which may be the cut beginning of one in an extended header, even in the middle of a character."""
-
-    size: int
 
 
 def unpack(stream: Stream, target: Path, names: Names, where: Callable[[str], str]) -> None:
@@ -71,16 +33,16 @@ def unpack(stream: Stream, target: Path, names: Names, where: Callable[[str], st
     Raises:
         ArtifactRefused: anything but files and folders, an unsafe or taken name, ambiguous, cut short, over a limit.
     """
-    reader = _Reader(stream, names.what)
-    extended = _Extended()
+    reader = Reader(stream, names.what)
+    extended = Extended()
     while block := reader.header():
-        header = _parse(block, names.what)
+        header = parse(block, names.what)
         if header.kind in (b"x", b"g", b"L"):
-            _extend(extended, header, reader, names.what)
+            extend(extended, header, reader, names.what)
             continue
-        size = _size(header, extended, names.what)
-        name = (extended.path or _text(header.raw, names.what)).removeprefix("./")
-        extended = _Extended()
+        size = entry_size(header, extended, names.what)
+        name = (extended.path or text(header.raw, names.what)).removeprefix("./")
+        extended = Extended()
         if header.kind == b"5":
             if size:
                 raise ArtifactRefused(f"{names.what} holds a folder {name!r} with content")
@@ -95,7 +57,7 @@ def unpack(stream: Stream, target: Path, names: Names, where: Callable[[str], st
     reader.ensure_over()
 
 
-def _write(reader: _Reader, path: Path, size: int) -> None:
+def _write(reader: Reader, path: Path, size: int) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
     except OSError as error:
@@ -109,143 +71,3 @@ def _write(reader: _Reader, path: Path, size: int) -> None:
             except OSError as error:
                 raise ArtifactError(f"cannot write {path.name}: {error.strerror}") from error
             left -= len(block)
-
-
-class _Reader:
-    """Reads exactly what it was asked for, or refuses."""
-
-    def __init__(self, stream: Stream, what: str) -> None:
-        self.stream = stream
-        self.what = what
-
-    def exactly(self, size: int) -> bytes:
-        """So many bytes."""
-        data = self._up_to(size)
-        if len(data) != size:
-            raise ArtifactRefused(f"{self.what} is cut short")
-        return data
-
-    def header(self) -> bytes:
-        """The next header; b'' at the end: one or two blocks of zeros, or nothing where a header would begin."""
-        block = self._up_to(_BLOCK)
-        if block and len(block) != _BLOCK:
-            raise ArtifactRefused(f"{self.what} is cut short")
-        return block if block.strip(b"\0") else b""
-
-    def skip_padding(self, size: int) -> None:
-        """What fills an entry's last block."""
-        if size % _BLOCK and self.exactly(_BLOCK - size % _BLOCK).strip(b"\0"):
-            raise ArtifactRefused(f"{self.what} hides bytes between its entries")
-
-    def ensure_over(self) -> None:
-        """Nothing but zeros may follow."""
-        while block := self.stream.read(_COPY):
-            if block.strip(b"\0"):
-                raise ArtifactRefused(f"{self.what} holds something after its end; another reader might go on there")
-
-    def _up_to(self, size: int) -> bytes:
-        parts, left = [], size
-        while left and (part := self.stream.read(left)):
-            parts.append(part)
-            left -= len(part)
-        return b"".join(parts)
-
-
-def _parse(block: bytes, what: str) -> _Header:
-    expected = _number(block[148:156], what)
-    if sum(block[:148]) + sum(block[156:]) + 8 * ord(" ") != expected:
-        raise ArtifactRefused(f"{what} is not a tar archive, or is damaged: a header's checksum is wrong")
-    magic = block[257:265]
-    if magic not in _MAGICS:
-        raise ArtifactRefused(f"{what} is a tar archive of a kind that is not read", hint="pack it again as POSIX (pax) tar")
-    kind = block[156:157]
-    if kind == b"\0":
-        kind = b"0"
-    raw = block[:100].partition(b"\0")[0]
-    if kind not in (b"0", b"5", b"x", b"g", b"L"):
-        kinds = {b"1": "a hard link", b"2": "a symbolic link", b"3": "a device", b"4": "a device", b"6": "a pipe"}
-        raise ArtifactRefused(
-            f"{what} holds {kinds.get(kind, 'an entry of an unknown kind')}, {raw.decode(errors='replace')!r}",
-            hint="pack files and folders only",
-        )
-    if magic == _MAGICS[0] and (prefix := block[345:500].partition(b"\0")[0]):
-        raw = prefix + b"/" + raw
-    return _Header(kind=kind, raw=raw, size=_number(block[124:136], what))
-
-
-def _size(header: _Header, extended: _Extended, what: str) -> int:
-    """A size in an extended header is for those that do not fit; if both are given, they must agree."""
-    if extended.size is None:
-        return header.size
-    if header.size not in (0, extended.size):
-        raise ArtifactRefused(f"{what} gives two sizes for {extended.path or header.raw!r}; readers differ on which counts")
-    return extended.size
-
-
-def _extend(extended: _Extended, header: _Header, reader: _Reader, what: str) -> None:
-    if header.size > _MOST_HEADER:
-        raise ArtifactRefused(f"{what} holds a header of {header.size:,} bytes; at most {_MOST_HEADER:,} are read")
-    data = reader.exactly(header.size)
-    reader.skip_padding(header.size)
-    if header.kind == b"L":
-        _once(extended, "path", what)
-        extended.path = _text(data, what)
-        return
-    records = _records(data, what)
-    if header.kind == b"g":
-        if unknown := sorted(key for key, _ in records if key not in _SAFE_GLOBAL):
-            raise ArtifactRefused(f"{what} sets {unknown[0]!r} for all of its entries at once", hint="pack it again")
-        return
-    for key, value in records:
-        _once(extended, key, what)
-        if key == "path":
-            extended.path = value
-        elif key == "size":
-            if not (value.isascii() and value.isdigit()):
-                raise ArtifactRefused(f"{what} gives {value!r} as a size")
-            extended.size = int(value)
-        elif key.startswith("GNU.sparse") or key in ("linkpath", "hdrcharset"):
-            raise ArtifactRefused(f"{what} uses {key!r}, which is not read", hint="pack plain files, without links or holes")
-
-
-def _once(extended: _Extended, key: str, what: str) -> None:
-    if key in extended.seen:
-        raise ArtifactRefused(f"{what} gives {key!r} twice for one entry")
-    extended.seen.add(key)
-
-
-def _records(data: bytes, what: str) -> list[tuple[str, str]]:
-    """`<length> <key>=<value>\\n`, one after the other, where the length counts the whole record."""
-    records, start = [], 0
-    while start < len(data):
-        digits, space, _ = data[start : start + 8].partition(b" ")
-        length = int(digits) if space and digits.isdigit() else 0
-        record = data[start : start + length]
-        key, equals, value = record[len(digits) + 1 : -1].partition(b"=")
-        if length < 5 or len(record) != length or not record.endswith(b"\n") or not equals or not key or b"\0" in record:
-            raise ArtifactRefused(f"{what} holds an extended header that makes no sense")
-        try:
-            records.append((key.decode("utf-8"), value.decode("utf-8")))
-        except UnicodeDecodeError:
-            raise ArtifactRefused(f"{what} holds an extended header that is not UTF-8") from None
-        start += length
-    return records
-
-
-def _text(field_: bytes, what: str) -> str:
-    try:
-        return field_.partition(b"\0")[0].decode("utf-8")
-    except UnicodeDecodeError:
-        raise ArtifactRefused(f"{what} holds a name that is not UTF-8") from None
-
-
-def _number(field_: bytes, what: str) -> int:
-    """Octal digits between spaces and NULs, or GNU's big-endian base 256 with the first bit set."""
-    if field_[0] == 0x80:
-        return int.from_bytes(field_[1:], "big")
-    digits = field_.strip(b" \0")
-    if not digits:
-        return 0
-    if not all(byte in b"01234567" for byte in digits):
-        raise ArtifactRefused(f"{what} is not a tar archive, or is damaged: {field_[:12]!r} is not a number")
-    return int(digits, 8)

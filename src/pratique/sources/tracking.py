@@ -6,35 +6,30 @@
     models:/m-<id>                   a logged model (MLflow 3)
     runs:/<run id>/path              artifacts of a run
 
-Speaks the server's REST API (2.0) itself: `mlflow`, the package, pins versions of pandas, pyarrow and packaging that
-do not install beside current Airflow and Kubeflow Pipelines, and its downloads know no limits. Artifacts are read from where
-the server says they are: through the server itself (`mlflow-artifacts:`), or from `s3://`, `gs://`, `abfs://`. A path on the
-server's own disk is refused: here, it would be a path on this machine, chosen by a stranger.
+Speaks the server's REST API itself (`mlflow_server`): `mlflow`, the package, pins versions of pandas, pyarrow and packaging
+that do not install beside current Airflow and Kubeflow Pipelines, and its downloads know no limits. Artifacts are read from
+where the server says they are: through the server itself (`mlflow-artifacts:`), or from `s3://`, `gs://`, `abfs://`. A path
+on the server's own disk is refused: here, it would be a path on this machine, chosen by a stranger.
 
 MLflow keeps no digests, and whoever may write to the artifact store can change what a version consists of.
 """
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from pratique import settings
-from pratique.errors import ArtifactError, ArtifactRefused, UsageError
+from pratique.errors import ArtifactError, ArtifactRefused
 from pratique.sources import objects
 from pratique.sources.connecting import Patience
-from pratique.sources.many import Job, save_all
-from pratique.sources.naming import Names, place
-from pratique.sources.plans import Bounds, Plan, Progress, Resolution
+from pratique.sources.mlflow_server import Answer, Server, fetch_all, read
+from pratique.sources.naming import Names
+from pratique.sources.plans import Limits, Plan, Progress, Resolution
 from pratique.sources.redacting import redact
-from pratique.sources.web import Web
 
 _MODEL = re.compile(r"models:/(?P<name>[^/@:]+)(?:/(?P<version>[^/@]+)|@(?P<alias>[^/@]+))?\Z")
 _RUN = re.compile(r"runs:/(?P<run>[A-Za-z0-9_-]+)/(?P<path>[^?#]+)\Z")
@@ -43,38 +38,18 @@ _ELSEWHERE = frozenset({"s3", "gs", "abfs", "abfss", "wasb", "wasbs"})
 """Where a server may send us. Not `file:`, and no scheme that reads from a third service."""
 
 _NO_DIGESTS = "MLflow keeps no digests: whoever can write to its artifact store can change these bytes"
-_HINT = (
-    "is MLFLOW_TRACKING_URI right? A server that wants to know who asks needs MLFLOW_TRACKING_TOKEN, or _USERNAME and _PASSWORD"
-)
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class _Version(_Model):
+class _Version(Answer):
     name: str
     version: str
     run_id: str = ""
     source: str = ""
 
 
-class _Run(_Model):
+class _Run(Answer):
     artifact_uri: str
     status: str = ""
-
-
-class _File(_Model):
-    path: str
-    is_dir: bool = False
-    file_size: Annotated[int, Field(ge=0)] | None = None
-
-
-class _Files(_Model):
-    files: list[_File] = []
-
-
-M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,30 +66,9 @@ class _Found:
     notes: tuple[str, ...] = ()
 
 
-class _Server:
-    """An MLflow server."""
-
-    def __init__(self, patience: Patience | None) -> None:
-        self.base = settings.tracking_uri()
-        if not self.base.startswith(("https://", "http://")):
-            raise UsageError(
-                f"MLFLOW_TRACKING_URI is {redact(self.base)!r}; models:/ and runs:/ need the address of an MLflow server",
-                hint="start one over your files or database: mlflow server --backend-store-uri ...",
-            )
-        self.web = Web(self.base, authorization=_authorization(), patience=patience, hint=_HINT)
-
-    def ask(self, call: str, **parameters: str) -> Any:
-        """One API call."""
-        return self.web.read(f"{self.base}/api/2.0/{call}?{urlencode(parameters)}").json()
-
-    def file(self, path: str) -> str:
-        """Where a file that the server keeps itself is served."""
-        return f"{self.base}/api/2.0/mlflow-artifacts/artifacts/{quote(path)}"
-
-
 def plan(uri: str, patience: Patience | None = None) -> Plan:
     """Ask the server which version a URI means, and where its artifacts are."""
-    server = _Server(patience)
+    server = Server(patience)
     found = _of_run(server, uri) if uri.startswith("runs:") else _of_model(server, uri)
     resolution = Resolution(
         uri=uri, pinned=found.pinned, scheme=uri.partition(":")[0], mutable=found.mutable,
@@ -126,13 +80,13 @@ def plan(uri: str, patience: Patience | None = None) -> Plan:
         return Plan(resolution=replace(resolution, ids=ids), name=found.name, fetch=inner.fetch)
     root = _kept_by_server(server, found.storage)
 
-    def fetch(target: Path, bounds: Bounds, progress: Progress) -> None:
-        _fetch(server, root, target, Names(bounds, found.pinned), progress)
+    def fetch(target: Path, limits: Limits, progress: Progress) -> None:
+        fetch_all(server, root, target, Names(limits, found.pinned), progress)
 
     return Plan(resolution=resolution, name=found.name, fetch=fetch)
 
 
-def _of_model(server: _Server, uri: str) -> _Found:
+def _of_model(server: Server, uri: str) -> _Found:
     match = _MODEL.match(uri)
     if not match or not (match["version"] or match["alias"] or _LOGGED.match(match["name"])):
         raise ArtifactRefused(
@@ -150,7 +104,7 @@ def _of_model(server: _Server, uri: str) -> _Found:
     else:
         answer = _newest(server, name, asked)
         moving = repr(asked)
-    version = _read(_Version, answer, "model_version")
+    version = read(_Version, answer, "model_version")
     if version.name != name or not (moving or version.version == str(int(asked))):
         raise ArtifactRefused(f"the MLflow server answers with {version.name}/{version.version} when asked for {uri}")
     notes = (f"{moving} can move; it was version {version.version} when it was resolved",) if moving else ()
@@ -165,19 +119,19 @@ def _of_model(server: _Server, uri: str) -> _Found:
     )  # fmt: skip
 
 
-def _newest(server: _Server, name: str, stage: str) -> dict[str, Any]:
+def _newest(server: Server, name: str, stage: str) -> dict[str, Any]:
     """The newest version of a stage; of all stages for `latest`."""
     parameters = {} if stage.lower() == "latest" else {"stages": stage}
     answer = server.ask("mlflow/registered-models/get-latest-versions", name=name, **parameters)
     listed = answer.get("model_versions") if isinstance(answer, dict) else None
-    versions = [_read(_Version, {"it": one}, "it") for one in listed] if isinstance(listed, list) else []
+    versions = [read(_Version, {"it": one}, "it") for one in listed] if isinstance(listed, list) else []
     numbered = [one for one in versions if one.version.isascii() and one.version.isdigit()]
     if not numbered:
         raise ArtifactError(f"the model {name!r} has no version in {stage!r}", hint="name a version: models:/name/1")
     return {"model_version": max(numbered, key=lambda one: int(one.version)).model_dump()}
 
 
-def _of_logged(server: _Server, model: str) -> _Found:
+def _of_logged(server: Server, model: str) -> _Found:
     answer = server.ask(f"mlflow/logged-models/{quote(model, safe='')}")
     info = answer["model"].get("info") if isinstance(answer, dict) and isinstance(answer.get("model"), dict) else None
     if not isinstance(info, dict) or not isinstance(info.get("artifact_uri"), str) or info.get("model_id") != model:
@@ -189,7 +143,7 @@ def _of_logged(server: _Server, model: str) -> _Found:
     )
 
 
-def _of_run(server: _Server, uri: str) -> _Found:
+def _of_run(server: Server, uri: str) -> _Found:
     match = _RUN.match(uri)
     if not match:
         raise ArtifactRefused(f"{redact(uri)!r} does not name artifacts of a run", hint="runs:/<run id>/path")
@@ -198,7 +152,7 @@ def _of_run(server: _Server, uri: str) -> _Found:
         raise ArtifactRefused(f"{redact(uri)!r} does not name a path inside of the run")
     answer = server.ask("mlflow/runs/get", run_id=match["run"])
     run = answer["run"] if isinstance(answer, dict) and isinstance(answer.get("run"), dict) else {}
-    info = _read(_Run, run, "info")
+    info = read(_Run, run, "info")
     ended = info.status.upper() in ("FINISHED", "FAILED", "KILLED")
     return _Found(
         pinned=uri, mutable=not ended, ids={"run": match["run"], "status": info.status},
@@ -207,7 +161,7 @@ def _of_run(server: _Server, uri: str) -> _Found:
     )  # fmt: skip
 
 
-def _kept_by_server(server: _Server, storage: str) -> str:
+def _kept_by_server(server: Server, storage: str) -> str:
     """The path of artifacts that this very server keeps."""
     parts = urlsplit(storage)
     if parts.scheme != "mlflow-artifacts":
@@ -221,59 +175,3 @@ def _kept_by_server(server: _Server, storage: str) -> str:
     if any(part in ("", ".", "..") for part in path.split("/")):
         raise ArtifactRefused(f"the MLflow server names the artifacts {redact(storage)!r}, which is not a path of its own")
     return path
-
-
-def _fetch(server: _Server, root: str, target: Path, names: Names, progress: Progress) -> None:
-    """List everything, names first; then get it."""
-    files = _single(server, root) or _walk(server, root, names)
-    if not files:
-        raise ArtifactError(f"{names.what} holds no file")
-    jobs = [
-        Job(
-            url=server.file(f"{root}/{path}" if path else root), path=place(target, path) if path else target,
-            what=path or root, size=size,
-        )
-        for path, size in files
-    ]  # fmt: skip
-    save_all(server.web, jobs, most=names.bounds.bytes, progress=progress)
-
-
-def _single(server: _Server, root: str) -> list[tuple[str, int | None]]:
-    """The one file, if the root is one; a folder's listing shows which it is."""
-    folder, _, name = root.rpartition("/")
-    beside = _list(server, folder)
-    return [("", one.file_size) for one in beside if one.path.rpartition("/")[2] == name and not one.is_dir]
-
-
-def _walk(server: _Server, root: str, names: Names) -> list[tuple[str, int | None]]:
-    files: list[tuple[str, int | None]] = []
-    folders = [""]
-    while folders:
-        folder = folders.pop()
-        for one in _list(server, f"{root}/{folder}" if folder else root):
-            path = f"{folder}/{one.path}" if folder else one.path
-            if "/" in one.path:
-                raise ArtifactRefused(f"the MLflow server lists {one.path!r}, which is not a name within a folder")
-            if one.is_dir:
-                folders.append(names.folder(path))
-            else:
-                files.append((names.file(path, one.file_size or 0), one.file_size))
-    return files
-
-
-def _list(server: _Server, path: str) -> list[_File]:
-    return _read(_Files, {"it": server.ask("mlflow-artifacts/artifacts", path=path)}, "it").files
-
-
-def _read(model: type[M], answer: Any, key: str) -> M:
-    try:
-        return model.model_validate(answer[key])
-    except (ValidationError, KeyError, TypeError) as error:
-        raise ArtifactRefused(f"cannot make sense of the MLflow server's answer about its {key}", hint=_HINT) from error
-
-
-def _authorization() -> str:
-    token, user, password = settings.tracking_auth()
-    if token:
-        return f"Bearer {token}"
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii") if user else ""

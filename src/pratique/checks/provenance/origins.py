@@ -16,7 +16,8 @@ def traced(artifact: Artifact, report: Report) -> Report:
     if origin is None or not origin.mutable:
         return report
     why = "; ".join(origin.notes) or "its service says so"
-    fix = f"name the pinned URI: {origin.pinned}" if origin.pinned != origin.uri else "compare the digest with one that you know"
+    pinned = origin.pinned != origin.uri
+    fix = f"name the pinned URI: {origin.pinned}" if pinned else "compare the digest with one that you know"
     message = f"{origin.uri} can mean other bytes tomorrow: {why}"
     found = Finding(rule="mutable-reference", severity=Severity.LOW, message=message, fix=fix)
     return replace(report, findings=(*report.findings, found))
