@@ -218,6 +218,18 @@ def test_a_store_without_versions(memory: Any, tmp_path: Path) -> None:
     assert (got.origin.scheme, got.origin.mutable) == ("memory", True)
 
 
+def test_a_driver_that_finds_nothing_below_a_single_object(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As adlfs does for Azure."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    monkeypatch.setattr(MemoryFileSystem, "find", lambda *args, **kwargs: [])
+    got = open_artifact("memory://bucket/m/config.json")
+    assert (got.is_file, got.subject.hex) == (True, hashlib.sha256(b"{}").hexdigest())
+    for nothing in ("memory://bucket/m/nosuch", "memory://bucket/m/sub"):
+        with pytest.raises(ArtifactError, match="nothing at"):
+            open_artifact(nothing)
+
+
 def lying(monkeypatch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], None]) -> None:
     """A driver whose listing was changed."""
     from fsspec.implementations.memory import MemoryFileSystem

@@ -138,6 +138,9 @@ class _Store:
             if version:
                 return [self._object(self.base, self.driver.info(self.base, version_id=version), version)]
             found = self.driver.find(self.base, detail=True, withdirs=False)
+            if not isinstance(found, dict) or not found:  # some drivers (adlfs) find nothing below a single object
+                info = self.driver.info(self.base)
+                found = {self.base: info} if info.get("type") == "file" else {}
         except FileNotFoundError:
             return []
         except PermissionError as error:
