@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed-$(FILES)
 LINKS := $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 UV := $(BIN)/uv pip install -q --python $(BIN)/python $(if $(LINKS),--find-links $(LINKS)) --constraint constraints.txt
 
-.PHONY: help demo test test-all lint format dev bench generate clean
+.PHONY: help demo test test-all lint format dev mlflow bench generate clean
 
 help:  ## list what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,7 +23,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 test: dev  ## run the tests, some minutes
 	$(PYTEST) -m "not slow"
 
-test-all: dev  ## run the slow tests too, before an issue is resolved
+test-all: dev mlflow  ## run the slow tests too, before an issue is resolved
 	$(PYTEST)
 
 lint: dev  ## style, types, layers, generated files
@@ -55,6 +55,13 @@ $(VENV)/.base: constraints.txt
 $(STAMP): $(VENV)/.base setup.cfg pyproject.toml
 	@$(UV) --config-settings editable_mode=strict -e '.[dev]'
 	@rm -f $(VENV)/.installed-* && touch $@
+
+# An MLflow server for the slow tests. It needs older pandas, pyarrow and packaging than Airflow and kfp do.
+mlflow: $(VENV)/mlflow/.installed  ## set up .venv/mlflow, with the server that slow tests run
+$(VENV)/mlflow/.installed: $(VENV)/.base Makefile
+	@test -x $(VENV)/mlflow/bin/python || $(PYTHON) -m venv $(VENV)/mlflow
+	@$(BIN)/uv pip install -q --python $(VENV)/mlflow/bin/python mlflow==3.17.2
+	@touch $@
 
 clean:  ## remove everything that was made here
 	rm -rf $(VENV) build dist report src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

@@ -54,6 +54,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine of one's own."""
     home = tmp_path / "home"
     monkeypatch.setenv("PRATIQUE_HOME", str(home))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # no test asks the real Hub, whatever it forgets
     for name in ("PRATIQUE_STORE", "PRATIQUE_KEY", "PRATIQUE_TRAINER_KEY"):
         monkeypatch.delenv(name, raising=False)
     return home

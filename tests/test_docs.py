@@ -19,7 +19,7 @@ from pratique.testing import folder_of
 from .markdown import PAGES, ROOT, plain, play, table, tables
 
 CHECKS = sorted(ROOT.glob("docs/checks/*.md"))
-PLAYED = ("docs/policy.md", "docs/checks/artifact.md", "docs/checks/lineage.md", "docs/checks/provenance.md")
+PLAYED = ("docs/policy.md", "docs/sources.md", "docs/checks/artifact.md", "docs/checks/lineage.md", "docs/checks/provenance.md")
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#]*)(?:#([^)]*))?\)")
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 

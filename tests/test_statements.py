@@ -16,6 +16,7 @@ from pratique.artifacts import Subject
 from pratique.checking import Finding, Report, Severity
 from pratique.errors import CheckError, Malformed
 from pratique.signing import INTOTO
+from pratique.sources import Resolution
 from pratique.statements import Clearance, Evidence, Material, TrainingRecord
 from pratique.testing import MemorySigner
 
@@ -25,6 +26,10 @@ digests = st.text("0123456789abcdef", min_size=64, max_size=64).map("sha256:".__
 subjects = st.builds(Subject, digest=digests, name=text)
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(timezone.utc))
 kinds = st.sampled_from(["model", "dataset", "environment"])
+origins = st.builds(
+    Resolution, uri=text, pinned=text, scheme=text, ids=st.dictionaries(text, text, max_size=3), mutable=st.booleans(),
+    notes=st.lists(text, max_size=2).map(tuple),
+)  # fmt: skip
 evidence = st.builds(
     Evidence, check=text, check_version=text, subject=subjects, kind=kinds,
     report=st.builds(
@@ -35,7 +40,7 @@ evidence = st.builds(
         measures=st.dictionaries(text, st.floats(allow_nan=False, allow_infinity=False), max_size=3),
         materials=st.lists(subjects, max_size=2).map(tuple),
     ),
-    options_digest=digests, policy_digest=digests, run_id=text, made_at=moments,
+    options_digest=digests, policy_digest=digests, run_id=text, made_at=moments, origin=st.none() | origins,
 )  # fmt: skip
 records = st.builds(
     TrainingRecord,

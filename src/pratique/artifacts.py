@@ -17,15 +17,18 @@ import re
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pratique import files, hashing, listing, settings
+from pratique import files, hashing, listing, settings, sources
 from pratique.errors import ArtifactChanged, ArtifactError, ArtifactRefused
 from pratique.hashing import Progress as Progress
 from pratique.listing import Limits as Limits
 from pratique.listing import Listing
+from pratique.sources import Resolution
 
 Kind = Literal["model", "dataset", "environment"]
+_Local = tuple[Path, str, Resolution | None, Progress | None]
+"""A path to copy from, the artifact's name, what its URI was resolved to, and whom to tell about bytes copied."""
 
 _EMPTY = hashlib.sha256().hexdigest()
 _LISTING = re.compile(rb"[0-9a-f]{64}  [^\n]+\n")
@@ -86,13 +89,21 @@ class Artifact:
     """What it claims to be."""
 
     uri: str
-    """Where the copy was taken from."""
+    """Where the copy was taken from, without credentials."""
 
     entries: tuple[Entry, ...]
     """Everything in it, sorted by path."""
 
     limits: Limits = field(default_factory=Limits)
     """What it was opened under."""
+
+    origin: Resolution | None = None
+    """What the URI meant when the copy was taken; None for a local path."""
+
+    @property
+    def pinned(self) -> str:
+        """The URI that means the same bytes tomorrow, as far as there is one."""
+        return self.origin.pinned if self.origin else self.uri
 
     @property
     def is_file(self) -> bool:
@@ -126,7 +137,7 @@ def open_artifact(
     """Copy an artifact while hashing it, into a private content-addressed snapshot.
 
     Args:
-        uri: a local path, or any fsspec URI (`s3://bucket/model`; install the driver for its scheme).
+        uri: a local path, or a URI that `pratique.sources` knows: `hf://`, `oci://`, `models:/`, `s3://` ...
         kind: what the artifact claims to be.
         limits: how much to copy at most.
         into: folder of snapshots; `$PRATIQUE_HOME/snapshots` by default.
@@ -144,7 +155,9 @@ def open_artifact(
             return _snapshot(str(uri), kind, limits, shelf, work, progress)
     except OSError as error:
         why = error.strerror or error
-        raise ArtifactError(f"cannot copy {uri} to {shelf}: {why}", hint="is there room? PRATIQUE_HOME says where") from error
+        raise ArtifactError(
+            f"cannot copy {sources.redact(str(uri))} to {shelf}: {why}", hint="is there room? PRATIQUE_HOME says where"
+        ) from error
 
 
 def scan(root: Path, limits: Limits | None = None) -> tuple[Entry, ...]:
@@ -165,7 +178,8 @@ def digest_of(entries: tuple[Entry, ...], *, is_file: bool) -> str:
 
 def _snapshot(uri: str, kind: Kind, limits: Limits, shelf: Path, work: Path, progress: Progress | None) -> Artifact:
     """The private copy, made in the order of the code: names first, then the bytes, then its place."""
-    source, name = _localise(uri, work, limits)
+    source, name, origin, progress = _localise(uri, work, limits, progress)
+    uri = sources.redact(uri)
     is_file = source.is_file()
     found = _list(source, name, limits, follow=False)
     if not found.files:
@@ -180,7 +194,7 @@ def _snapshot(uri: str, kind: Kind, limits: Limits, shelf: Path, work: Path, pro
     subject = Subject(digest=digest_of(entries, is_file=is_file), name=name)
     address = f"{subject.hex}-{hashlib.sha256(name.encode()).hexdigest()[:8]}" if is_file else subject.hex
     root = _settle(copy, shelf / "sha256" / address, name if is_file else "", entries, limits)
-    return Artifact(root=root, subject=subject, kind=kind, uri=uri, entries=entries, limits=limits)
+    return Artifact(root=root, subject=subject, kind=kind, uri=uri, entries=entries, limits=limits, origin=origin)
 
 
 def _settle(copy: Path, home: Path, name: str, entries: tuple[Entry, ...], limits: Limits) -> Path:
@@ -239,57 +253,20 @@ def _difference(entries: tuple[Entry, ...], found: Listing, now: tuple[Entry, ..
     return next((f"the content of {old.path}" for old, new in zip(entries, now, strict=False) if old != new), "")
 
 
-def _localise(uri: str, work: Path, limits: Limits) -> tuple[Path, str]:
-    """A local path to copy from. Remote artifacts are downloaded next to the snapshot first, within the limits."""
-    if "://" not in uri or uri.startswith(("file://", "local://")):
-        path = Path(uri.partition("://")[2] if "://" in uri else uri)  # never by fsspec, which follows symbolic links
-        if not uri.strip():
-            raise ArtifactRefused("the path of the artifact is empty", hint="is a variable, or a template, not set?")
-        if path.is_symlink():
-            raise ArtifactRefused(f"{uri} is a symbolic link", hint=f"pass what it points to: {os.readlink(path)}")
-        if not path.exists():
-            raise ArtifactError(f"there is nothing at {uri}", hint="pass a file, a folder or a URI such as s3://bucket/model")
-        return path, path.resolve().name
-    return _download(uri, work, limits), uri.rstrip("/").rsplit("/", 1)[-1]
-
-
-def _download(uri: str, work: Path, limits: Limits) -> Path:
-    from fsspec.core import url_to_fs
-
-    try:
-        filesystem, path = url_to_fs(uri)
-        found = filesystem.find(path, detail=True, withdirs=False)
-        if not found:
-            raise FileNotFoundError(uri)
-        if len(found) > limits.files:
-            raise ArtifactRefused(f"{uri} holds {len(found):,} files; the limit is {limits.files:,}")
-        total = sum(int(info.get("size") or 0) for info in found.values())
-        if total > limits.bytes:
-            raise ArtifactRefused(f"{uri} holds {total:,} bytes; the limit is {limits.bytes:,}")
-        return _fetch(filesystem, path, list(found), work / "download")
-    except ArtifactError:
-        raise
-    except ImportError as error:
-        raise ArtifactRefused(
-            f"no driver for {uri}: {error}", hint="pip install the fsspec driver, e.g. s3fs or gcsfs"
-        ) from error
-    except Exception as error:  # fsspec drivers raise whatever their client library raises
-        raise ArtifactError(f"cannot reach {uri}: {type(error).__name__}: {error}") from error
-
-
-def _fetch(filesystem: Any, path: str, names: list[str], target: Path) -> Path:
-    base = filesystem._strip_protocol(path).rstrip("/")
-    if names == [base] or filesystem.isfile(path):
-        filesystem.get_file(path, str(target))
-        return target
-    for name in names:
-        relative = filesystem._strip_protocol(name)[len(base) :].lstrip("/")
-        if not relative or any(part in ("", ".", "..") for part in relative.split("/")):
-            raise ArtifactRefused(f"the remote name {name!r} leaves the artifact")
-        local = target / relative
-        local.parent.mkdir(parents=True, exist_ok=True)
-        filesystem.get_file(name, str(local))
-    return target
+def _localise(uri: str, work: Path, limits: Limits, progress: Progress | None) -> _Local:
+    """A local path to copy from. What is remote is fetched beside the snapshot first, within the limits."""
+    name = sources.local(uri)
+    if name is None:
+        plan = sources.obtain(uri, work / "download", limits, progress or _silent)
+        return work / "download", plan.name, plan.resolution, None  # its bytes were counted as they arrived
+    path = Path(name)  # never by fsspec, which follows symbolic links
+    if not name.strip():
+        raise ArtifactRefused("the path of the artifact is empty", hint="is a variable, or a template, not set?")
+    if path.is_symlink():
+        raise ArtifactRefused(f"{uri} is a symbolic link", hint=f"pass what it points to: {os.readlink(path)}")
+    if not path.exists():
+        raise ArtifactError(f"there is nothing at {uri}", hint="pass a file, a folder or a URI such as s3://bucket/model")
+    return path, path.resolve().name, None, progress
 
 
 def _looks_like_listing(path: Path) -> bool:
@@ -301,3 +278,7 @@ def _seal(root: Path) -> None:
     """Take away write permission, so that an honest mistake cannot change a snapshot. Its files were made without."""
     for folder, _, _ in os.walk(root, topdown=False):
         os.chmod(folder, 0o500)
+
+
+def _silent(count: int) -> None:
+    """No progress bar."""

@@ -72,13 +72,19 @@ def cli() -> None:
 @_kind
 @_format
 def digest(artifact: str, kind: Any, form: str) -> None:
-    """Print the digest that names a file, a folder or a remote artifact."""
+    """Print the digest that names a file, a folder or a remote artifact; of a remote one, also the URI that pins it."""
     from pratique.artifacts import open_artifact
 
     with _progress("reading") as advance:
         opened = open_artifact(artifact, kind=kind, progress=advance)
-    data = {"digest": opened.subject.digest, "name": opened.subject.name, "entries": len(opened.entries)}
-    ending.tell(form, data, opened.subject.digest)
+    digest, origin = opened.subject.digest, opened.origin
+    data = {
+        "digest": digest, "name": opened.subject.name, "entries": len(opened.entries), "uri": opened.uri,
+        "pinned": opened.pinned, "mutable": origin.mutable if origin else None, "ids": dict(origin.ids) if origin else {},
+    }  # fmt: skip
+    for note in origin.notes if origin else ():
+        click.echo(f"note: {note}", err=True)
+    ending.tell(form, data, f"{digest}\n{opened.pinned}" if origin else digest)
 
 
 @cli.command()

@@ -128,7 +128,7 @@ def observe(
     return Evidence(
         check=name, check_version=chosen.version, subject=artifact.subject, kind=artifact.kind,
         report=checking.run(chosen, artifact, options), options_digest=options.digest, policy_digest=policy.digest,
-        run_id=run_id, made_at=now or datetime.now(timezone.utc),
+        run_id=run_id, made_at=now or datetime.now(timezone.utc), origin=artifact.origin,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from pratique.errors import StoreError
 from pratique.gate import Admission
 from pratique.judging import Verdict
 from pratique.policies import Bound, Policy
+from pratique.sources import Resolution
 from pratique.statements import Evidence, stamp
 
 CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -31,6 +32,7 @@ def as_json(admission: Admission) -> dict[str, Any]:
         "verdict": "admitted" if verdict.admitted else "denied",
         "subject": {"digest": verdict.subject.digest, "name": verdict.subject.name, "kind": verdict.kind},
         "path": str(admission.artifact.root) if verdict.admitted else "",
+        "origin": admission.artifact.origin.as_json() if admission.artifact.origin else None,
         "policy": verdict.policy_digest,
         "decided": stamp(verdict.decided_at),
         "expires": stamp(verdict.expires) if verdict.admitted else "",
@@ -60,6 +62,9 @@ def as_text(admission: Admission) -> str:
     if verdict.admitted:
         lines.append(f"  until {stamp(verdict.expires)[:16]}Z, as {verdict.subject.digest}")
         lines.append(f"  use this copy: {admission.artifact.root}")
+    if origin := admission.artifact.origin:
+        meant = f", which {origin.uri} was" if origin.pinned != origin.uri else ""
+        lines.append(documents.line(f"  taken from {origin.pinned}{meant}"))
     for one in admission.evidence:
         lines.append(as_line(one.statement))
     lines += [documents.line(f"  {problem}") for problem in admission.problems]
@@ -71,7 +76,7 @@ def as_text(admission: Admission) -> str:
 def of_admission(admission: Admission, policy: Policy) -> str:
     """One page about one decision."""
     verdict = admission.verdict
-    parts = [_decision(verdict)]
+    parts = [_decision(verdict), _origin(admission.artifact.origin)]
     for one in admission.evidence:
         requirement = policy.require.get(one.statement.check)
         parts.append(observed(one.statement, requirement.measures if requirement else {}, one.digest))
@@ -85,7 +90,8 @@ def of_evidence(evidence: Evidence, digest: str) -> str:
     subject = evidence.subject
     head = f"<h1>{quoted(subject.name)}</h1><p class=dim><code>{quoted(subject.digest)}</code></p>"
     note = "<p>This is what one check saw. Whether it is acceptable is decided by a gate, under a policy.</p>"
-    return page(f"{subject.name}: {evidence.check}", head + note + observed(evidence, {}, digest))
+    body = head + note + _origin(evidence.origin) + observed(evidence, {}, digest)
+    return page(f"{subject.name}: {evidence.check}", body)
 
 
 def page(title: str, body: str) -> str:
@@ -158,6 +164,17 @@ def _decision(verdict: Verdict) -> str:
     return f"{head}<h2>Why</h2>{reasons}"
 
 
+def _origin(origin: Resolution | None) -> str:
+    """Where an artifact came from, for people; nothing for a local path."""
+    if origin is None:
+        return ""
+    rows = [("asked for", origin.uri), ("pinned", origin.pinned), *sorted(origin.ids.items())]
+    notes = "".join(f"<li>{quoted(note)}</li>" for note in origin.notes)
+    badged = "<p>The reference is mutable: it can mean other bytes tomorrow.</p>" if origin.mutable else ""
+    cells = table(("id", "what upstream calls these bytes"), [(quoted(a), f"<code>{quoted(b)}</code>") for a, b in rows])
+    return f"<h2>Where it came from</h2>{badged}{cells}<ul>{notes}</ul>"
+
+
 def observed(evidence: Evidence, bounds: Mapping[str, Bound], digest: str) -> str:
     """What one check saw, as a part of a page."""
     report = evidence.report
@@ -207,7 +224,7 @@ def _how_to_verify(admission: Admission) -> str:
     subject = admission.artifact.subject
     return (
         "<h2>Verify it yourself</h2><p>Nothing on this page is proof; the signed statements are.</p><ul>"
-        f"<li><code>pratique digest {quoted(shlex.quote(admission.artifact.uri))}</code> prints "
+        f"<li><code>pratique digest {quoted(shlex.quote(admission.artifact.pinned))}</code> prints "
         f"<code>{quoted(subject.digest)}</code></li>"
         "<li><code>pratique verify --trust gate.pub "
         f"STORE/evidence/sha256/{subject.hex}/CHECK/DIGEST.sigstore.json</code></li></ul>"

@@ -5,6 +5,18 @@
 | PRATIQUE_HOME | keys, snapshots and the default store | `~/.pratique` |
 | PRATIQUE_STORE | evidence store, any fsspec URI | `$PRATIQUE_HOME/store` |
 | PRATIQUE_KEY | private key that signs the gate's evidence | `$PRATIQUE_HOME/keys/gate.key`, made on first use |
+
+Where artifacts come from (`pratique.sources`), under the names that the services' own tools use where there are such. A
+secret is sent to the service that it is for, and to nobody else; files in your home folder are not searched for any.
+
+| variable | meaning | default |
+|---|---|---|
+| HF_ENDPOINT | the Hub, or a mirror of it | the public Hub |
+| HF_TOKEN | token for the Hub | none |
+| PRATIQUE_REGISTRY_AUTH | `host=user:password` for one OCI registry | none |
+| PRATIQUE_REGISTRY_CONFIG | a Docker `config.json` with credentials for registries | none |
+| MLFLOW_TRACKING_URI | the MLflow server | none |
+| MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD | who we are there | nobody |
 """
 
 from __future__ import annotations
@@ -45,3 +57,36 @@ def snapshots() -> Path:
 def remembered() -> Path:
     """What audits remember of files that they have hashed."""
     return home() / "audits" / "digests.sqlite"
+
+
+def hub_endpoint() -> str:
+    """The Hub that `hf://` means, without a slash at its end."""
+    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+
+
+def hub_token() -> str:
+    """The token for that Hub; '' if there is none."""
+    return os.environ.get("HF_TOKEN", "").strip()
+
+
+def registry_auth() -> str:
+    """`host=user:password` for one OCI registry; '' if there is none."""
+    return os.environ.get("PRATIQUE_REGISTRY_AUTH", "")
+
+
+def registry_config() -> Path | None:
+    """A Docker configuration with credentials for registries, if one was named. The one in the home folder is not read."""
+    named = os.environ.get("PRATIQUE_REGISTRY_CONFIG")
+    return Path(named).expanduser() if named else None
+
+
+def tracking_uri() -> str:
+    """The MLflow server that `models:/` and `runs:/` mean, without a slash at its end; '' if none was named."""
+    return os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
+
+
+def tracking_auth() -> tuple[str, str, str]:
+    """Token, user name and password for the MLflow server; each '' if there is none."""
+    names = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+    token, user, password = (os.environ.get(name, "") for name in names)
+    return token, user, password

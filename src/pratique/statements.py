@@ -23,6 +23,7 @@ from pratique import documents
 from pratique.artifacts import Kind, Subject
 from pratique.checking import Finding, Report, Severity
 from pratique.errors import Malformed
+from pratique.sources import Resolution
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
@@ -71,6 +72,8 @@ class Evidence:
     """The pipeline run that asked; '' outside of a pipeline."""
 
     made_at: datetime
+    origin: Resolution | None = None
+    """Where the bytes were taken from, and what upstream calls them. For the record: only the digest is judged."""
 
     def statement(self) -> bytes:
         """The bytes to sign."""
@@ -98,6 +101,7 @@ class Evidence:
                     {"rule": f.rule, "severity": f.severity.name, "message": f.message, "where": f.where, "fix": f.fix}
                     for f in findings
                 ],
+                **({"origin": self.origin.as_json()} if self.origin else {}),
             },
         }
         return _statement(self.subject, TEST_RESULT, predicate)
@@ -121,6 +125,7 @@ class Evidence:
                 materials=tuple(one.subject() for one in materials),
             ),
             options_digest=options.digest.text, policy_digest=policy.digest.text, run_id=ours.runId, made_at=ours.madeAt,
+            origin=ours.origin.resolution() if ours.origin else None,
         )  # fmt: skip
 
 
@@ -346,6 +351,20 @@ class _Finding(_Model):
     fix: str
 
 
+class _Origin(_Model):
+    uri: str
+    pinned: str
+    scheme: str
+    ids: dict[str, str]
+    mutable: bool
+    notes: list[str]
+
+    def resolution(self) -> Resolution:
+        return Resolution(
+            uri=self.uri, pinned=self.pinned, scheme=self.scheme, ids=self.ids, mutable=self.mutable, notes=tuple(self.notes)
+        )
+
+
 class _EvidenceBody(_Model):
     check: str
     checkVersion: str
@@ -354,6 +373,8 @@ class _EvidenceBody(_Model):
     madeAt: Moment
     measures: dict[str, float]
     findings: list[_Finding]
+    origin: _Origin | None = None
+    """Absent for local artifacts, and from statements that were made before origins were recorded."""
 
 
 class _TestResult(_Model):

@@ -168,7 +168,7 @@ def _draft(inputs: Iterable[Artifact], name: str, signer: Signer, run_id: str, p
         draft = TrainingRecord(
             subject=dataclasses.replace(_NOT_YET, name=name),
             materials=tuple(
-                Material(role="base" if one.kind == "model" else "dataset", subject=one.subject, uri=one.uri)
+                Material(role="base" if one.kind == "model" else "dataset", subject=one.subject, uri=one.pinned)
                 for one in inputs
             ),
             parameters=settled, builder=f"urn:pratique:trainer:{signing.fingerprint(signer.public)}", run_id=run_id,

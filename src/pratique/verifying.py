@@ -121,10 +121,9 @@ def _evidence(verified: Verified, digest: str, now: datetime) -> tuple[Subject, 
         raise Stale(f"the evidence is from {stamp(one.made_at)}, which is not yet", hint="are the clocks right?")
     worst = one.report.worst.name.lower()
     count = len(one.report.findings)
-    return (
-        one.subject,
-        f"the check {one.check} (version {one.check_version}) saw {count} findings, the worst {worst}, on {stamp(one.made_at)}",
-    )
+    source = f", in a copy taken from {one.origin.pinned}" if one.origin else ""
+    saw = f"saw {count} findings, the worst {worst}, on {stamp(one.made_at)}"
+    return one.subject, f"the check {one.check} (version {one.check_version}) {saw}{source}"
 
 
 def _record(verified: Verified, digest: str, now: datetime) -> tuple[Subject, str]:

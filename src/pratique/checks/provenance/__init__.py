@@ -28,7 +28,7 @@ from pydantic import AfterValidator, Field
 from pratique import croissant, manifests, oms, signing
 from pratique.artifacts import Artifact, Subject
 from pratique.checking import Finding, Options, Report, Severity, check
-from pratique.checks.provenance import describing, listed
+from pratique.checks.provenance import describing, listed, origins
 from pratique.checks.provenance.comparing import Comparison
 from pratique.checks.provenance.reading import manifest_in, signature_in, unsigned
 from pratique.oms import Manifest
@@ -47,6 +47,7 @@ RULES = {
     "empty-directory": "an empty folder is there that the signature does not cover; those of OpenSSF Model Signing cover none",
     "manifest-changed": "a trusted signature of a manifest is there, but not the manifest that was signed",
     **croissant.RULES,
+    **origins.RULES,
 }
 
 MEASURES = {
@@ -86,7 +87,7 @@ def provenance(artifact: Artifact, options: ProvenanceOptions) -> Report:
     In the order of the code: find the signature; verify it and read its manifest strictly; compare that with the names and
     digests of the private copy, and a Croissant description as well. Nothing is hashed again.
     """
-    return describing.described(artifact, _signed(artifact, options))
+    return origins.traced(artifact, describing.described(artifact, _signed(artifact, options)))
 
 
 def _signed(artifact: Artifact, options: ProvenanceOptions) -> Report:
