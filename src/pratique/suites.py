@@ -9,6 +9,7 @@ path and no data; whoever runs it passes `expectation_parameters={"profile": "pr
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,9 @@ PROFILE = {"$PARAMETER": "profile"}
 """How an expectation in a suite refers to the profile."""
 
 MAX_EXPECTATIONS = 50_000
+
+_NORMAL_DECILE = 1.2816
+"""Standard deviations from the median to the outer decile."""
 
 
 def default(profile: Profile, *, false_alarm_rate: float = 0.01, min_rows: int = 50) -> ExpectationSuite:
@@ -146,15 +150,15 @@ def load(path: str | os.PathLike[str]) -> ExpectationSuite:
 
 
 def _fixed(profile: Profile, min_rows: int) -> Iterator[Any]:
-    from great_expectations.expectations.core.expect_column_values_to_be_between import ExpectColumnValuesToBeBetween
     from great_expectations.expectations.core.expect_table_row_count_to_be_between import ExpectTableRowCountToBeBetween
 
     from pratique import expectations as ours
 
     yield ours.ExpectTableSchemaToMatchProfile(profile=PROFILE)
     yield ExpectTableRowCountToBeBetween(min_value=min_rows)
-    for name, low, high in ranges(profile.features):
-        yield ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high)
+    bounds = {name: [low, high] for name, low, high in ranges(profile.features)}
+    if bounds:
+        yield ours.ExpectTableValuesToBeWithinRanges(profile=PROFILE, ranges=bounds)
 
 
 def _statistical(profile: Profile, false_alarm_rate: float) -> list[Any]:
@@ -181,8 +185,8 @@ def ranges(columns: list[Column]) -> list[tuple[str, float | None, float | None]
     1. Columns of one physical scale, where a third of them, and ten at least, reach exactly the common extremes, and one in
        ten rows of some does (pixels, answers in a form): those. Counts of rare events reach theirs by accident.
     2. An extreme of exactly 0 is physical, too, if one row in ten has it.
-    3. Otherwise four times the column's range beyond its extreme, if that tail is light: the extreme is within 2.5 times the
-       distance from median to outer decile. In a heavy tail any bound would meet a clean value some day: none.
+    3. Otherwise four times the column's range beyond its extreme, if that tail is light: no longer than a normal distribution's
+       of that many rows. In a heavy tail any bound would meet a clean value some day: none.
     """
     varied = [column for column in columns if column.kind == "numeric" and column.low < column.high]
     if not varied:
@@ -207,5 +211,6 @@ def _is_common(reaching: list[bool], columns: int) -> bool:
 def _bound(column: Column, decile: int, extreme: float) -> float | None:
     if extreme == 0 == column.middle[decile]:
         return 0.0
-    light = abs(extreme - column.center) <= 2.5 * abs(column.middle[decile] - column.center)
+    tail = math.sqrt(2 * math.log(sum(column.counts))) / _NORMAL_DECILE
+    light = abs(extreme - column.center) <= tail * abs(column.middle[decile] - column.center)
     return extreme + (4 if decile else -4) * (column.high - column.low) if light else None

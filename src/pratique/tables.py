@@ -14,6 +14,7 @@ import mmap
 import os
 import re
 from bisect import bisect_right
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,7 @@ def _refuse_bytes(count: int, name: str) -> None:
 
 def _refuse_columns(schema: Any, name: str) -> None:
     names = schema.names
-    twin = next((column for column in names if names.count(column) > 1), None)
+    twin = next((column for column, count in Counter(names).items() if count > 1), None)
     if twin is not None:
         raise ArtifactRefused(f"{name} has two columns named {twin!r}", hint="rename one of them")
     if "" in names:

@@ -1,4 +1,4 @@
-"""Expectations for Great Expectations 1.x: drift, label noise and copies against a reference profile.
+"""Expectations for Great Expectations 1.x: drift, ranges, label noise and copies against a reference profile.
 
     import great_expectations as gx
     import pratique.expectations as pe          # registers the classes; without it GX drops them from a stored suite
@@ -17,6 +17,7 @@ from __future__ import annotations
 from pratique.expectations.copies import ExpectNearDuplicateClustersToBeSmallerThan, ExpectTableRowsToBeDistinct
 from pratique.expectations.drift import ExpectColumnPsiToBeLessThan, ExpectTableDriftToBeWithinProfile
 from pratique.expectations.labels import ExpectLabelsToConformToReference, ExpectTableLabelPriorsToMatchProfile
+from pratique.expectations.ranges import ExpectTableValuesToBeWithinRanges
 from pratique.expectations.schema import ExpectTableSchemaToMatchProfile
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "ExpectTableLabelPriorsToMatchProfile",
     "ExpectTableRowsToBeDistinct",
     "ExpectTableSchemaToMatchProfile",
+    "ExpectTableValuesToBeWithinRanges",
 ]

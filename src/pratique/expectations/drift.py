@@ -35,7 +35,8 @@ class ExpectTableDriftToBeWithinProfile(CountsExpectation):
         """Compare all columns at once."""
         counted = metrics[COUNTS]
         enough(counted.rows)
-        shifts = {column.name: _shift(column, counted) for column in profile.features if column.name in counted.counts}
+        compared = [column for column in profile.features if column.name in counted.counts]
+        shifts = {column.name: _shift(column, counted) for column in compared}
         if not shifts:
             raise CheckError("profile and batch have no feature column in common that could be compared")
         p = holm({name: shift.p for name, shift in shifts.items()})
@@ -44,7 +45,7 @@ class ExpectTableDriftToBeWithinProfile(CountsExpectation):
             (name for name in psi if p[name] <= wanted["alpha"] and psi[name] >= wanted["floor"]), key=p.__getitem__
         )
         broken = [*counted.missing, *counted.unexpected, *counted.unlike]
-        empty = [name for name in shifts if _all_null(profile, name, counted)]
+        empty = [column.name for column in compared if _all_null(column, counted)]
         details = {"drifted": drifted, "psi": psi, "p": p, "not_compared": broken, "all_null": empty}
         return not (drifted or broken or empty), max(psi.values()), details
 
@@ -80,7 +81,7 @@ class ExpectColumnPsiToBeLessThan(CountsExpectation):
             what = f"{counted.unlike[name]} values" if name in counted.unlike else "no such column"
             raise CheckError(f"column {name!r} is {column.kind} in the profile; the batch has {what}")
         shift = _shift(column, counted)
-        empty = _all_null(profile, name, counted)
+        empty = _all_null(column, counted)
         return not empty and (shift.psi < wanted["threshold"] or shift.p > wanted["alpha"]), shift.psi, {"p": shift.p}
 
 
@@ -88,9 +89,6 @@ def _shift(column: Column, counted: Counted) -> Shift:
     return compare(column.counts, counted.counts[column.name], ordered=column.kind == "numeric")
 
 
-def _all_null(profile: Profile, name: str, counted: Counted) -> bool:
+def _all_null(column: Column, counted: Counted) -> bool:
     """Whether nothing is in the column, and the reference does not explain it. No floor may let that pass."""
-    column = next(one for one in profile.columns if one.name == name)
-    nulls = len(column.edges) + 1 if column.kind == "numeric" else len(column.values) + 1
-    usual: float = (column.counts[nulls] / profile.rows) ** counted.rows
-    return bool(counted.counts[name][nulls] == counted.rows and usual < 1e-6)
+    return counted.counts[column.name][column.nulls] == counted.rows and not column.explains_nulls(counted.rows)

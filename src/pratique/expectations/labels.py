@@ -3,6 +3,7 @@
 # ruff: noqa: TID253
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -95,7 +96,8 @@ def encode(frame: Any, profile: Profile) -> Any:
     Raises:
         CheckError: a column is missing or holds something else.
     """
-    missing = [column.name for column in profile.features if list(map(str, frame.columns)).count(column.name) != 1]
+    present = Counter(map(str, frame.columns))
+    missing = [column.name for column in profile.features if present[column.name] != 1]
     if missing:
         raise CheckError(f"the batch has no single column {missing[0]!r}")
     unlike = [column.name for column in profile.features if cells.kind_of(frame[column.name]) not in (column.kind, "empty")]

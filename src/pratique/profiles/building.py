@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -63,9 +64,9 @@ def _usable(frame: Any, label: str | None, ignore: tuple[str, ...]) -> Any:
     if len(frame) < LEAST_ROWS:
         raise UsageError(f"{len(frame)} rows are too few for a reference", hint=f"at least {LEAST_ROWS}, better some hundred")
     names = [str(name) for name in frame.columns]
-    twins = {name for name in names if names.count(name) > 1}
-    if twins:
-        raise UsageError(f"column {min(twins)!r} is there twice")
+    twin = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twin is not None:
+        raise UsageError(f"column {twin!r} is there twice")
     if "" in names:
         raise UsageError("a column has no name")
     missing = [name for name in [*ignore, *([label] if label is not None else [])] if name not in names]

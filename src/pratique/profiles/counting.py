@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,11 +33,11 @@ class Counted:
 
 def count(frame: Any, profile: Profile) -> Counted:
     """Count every column but the ignored ones."""
-    present = [str(name) for name in frame.columns]
+    present = Counter(map(str, frame.columns))
     named = {column.name for column in profile.columns}
     counts, unlike = {}, {}
     for column in profile.columns:
-        if column.role != "ignored" and present.count(column.name) == 1:
+        if column.role != "ignored" and present[column.name] == 1:
             kind = cells.kind_of(frame[column.name])
             if kind == "empty" or kind == column.kind or (column.role == "label" and kind == "numeric"):
                 counts[column.name] = _count(frame[column.name], column)
@@ -46,7 +47,7 @@ def count(frame: Any, profile: Profile) -> Counted:
         rows=len(frame),
         counts=counts,
         missing=tuple(column.name for column in profile.columns if column.name not in present),
-        unexpected=tuple(sorted({name for name in present if name not in named or present.count(name) > 1})),
+        unexpected=tuple(sorted({name for name in present if name not in named or present[name] > 1})),
         unlike=unlike,
     )
 

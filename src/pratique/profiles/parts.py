@@ -74,6 +74,16 @@ class Column(Part):
             return 0
         return int(self.scale > 0) if self.kind == "numeric" else len(self.values)
 
+    @property
+    def nulls(self) -> int:
+        """The cell of nulls."""
+        return len(self.edges) + 1 if self.kind == "numeric" else len(self.values) + 1
+
+    def explains_nulls(self, rows: int) -> bool:
+        """Whether so many rows without a single value are no surprise (a chance of at least one in a million)."""
+        usual: float = (self.counts[self.nulls] / sum(self.counts)) ** rows
+        return usual >= 1e-6
+
     @model_validator(mode="after")
     def _agree(self) -> Column:
         if self.role == "ignored":

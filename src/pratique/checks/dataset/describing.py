@@ -23,6 +23,7 @@ _RULES = {
     "expect_column_values_to_be_in_type_list": "schema",
     "expect_table_row_count_to_be_between": "row-count",
     "expect_table_row_count_to_equal": "row-count",
+    "expect_table_values_to_be_within_ranges": "out-of-range",
     "expect_column_values_to_be_between": "out-of-range",
     "expect_column_min_to_be_between": "out-of-range",
     "expect_column_max_to_be_between": "out-of-range",

@@ -70,6 +70,18 @@ def _copies(result: Result, details: Mapping[str, Any], table: Table) -> tuple[s
     return message, table.where(details["groups"][0][0]) if details["groups"] else ""
 
 
+def _ranges(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
+    parts = []
+    for name, one in list(details["outside"].items())[:5]:
+        seen = ", ".join(f"{value} ({table.where(row)})" for value, row in zip(one["values"], one["rows"], strict=True))
+        parts.append(f"{one['count']} values of column {name!r} are not between {one['low']} and {one['high']}: {seen}")
+    if len(details["outside"]) > 5:
+        parts.append(f"{len(details['outside']) - 5} more columns have such values")
+    if details["valueless"]:
+        parts.append(f"columns without any value: {_names(details['valueless'])}")
+    return "; ".join(parts), next(iter([*details["outside"], *details["valueless"]]))
+
+
 def _range(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
     low, high = result.kwargs.get("min_value"), result.kwargs.get("max_value")
     values = ", ".join(str(value)[:40] for value in result.figures.get("partial_unexpected_list", [])[:5])
@@ -100,6 +112,7 @@ _WRITERS = {
     "expect_labels_to_conform_to_reference": _noise,
     "expect_table_rows_to_be_distinct": _copies,
     "expect_near_duplicate_clusters_to_be_smaller_than": _copies,
+    "expect_table_values_to_be_within_ranges": _ranges,
     "expect_column_values_to_be_between": _range,
 }
 
