@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import json
 import os
 from collections.abc import Callable
@@ -45,6 +46,7 @@ CLEARANCE = Clearance(
     subject=SUBJECT, kind="model", verifier="urn:pratique:gate:" + KEY.trusted().fingerprint, resource_uri="u",
     policy_digest=DIGEST, evidence=(DIGEST,), levels=("L",), made_at=THEN, expires=THEN + timedelta(days=1),
 )  # fmt: skip
+BUNDLE = signing.sign(EVIDENCE.statement(), INTOTO, KEY)
 STATEMENTS: list[Any] = [EVIDENCE, RECORD, CLEARANCE]
 
 ODD = st.sampled_from([
@@ -70,7 +72,7 @@ def mutated(data: st.DataObject, value: Any) -> Any:
             holders += [one for one in inner if isinstance(one, (dict, list)) and one]
         victim = data.draw(st.sampled_from(holders))
         key = data.draw(st.sampled_from(sorted(victim) if isinstance(victim, dict) else range(len(victim))))
-        victim[key] = data.draw(VALUES)
+        victim[key] = copy.deepcopy(data.draw(VALUES))  # what is sampled is one object, which must not come to hold itself
     return value
 
 
@@ -102,11 +104,10 @@ def test_a_statement_from_a_stranger(data: st.DataObject) -> None:
 @quick
 @given(data=st.data())
 def test_a_bundle_from_a_stranger(data: st.DataObject) -> None:
-    bundle = signing.sign(EVIDENCE.statement(), INTOTO, KEY)
     raw = data.draw(st.sampled_from(["spliced", "mutated", "random"]))
     given = {
-        "spliced": lambda: spliced(data, bundle),
-        "mutated": lambda: json.dumps(mutated(data, json.loads(bundle))).encode(),
+        "spliced": lambda: spliced(data, BUNDLE),
+        "mutated": lambda: json.dumps(mutated(data, json.loads(BUNDLE))).encode(),
         "random": lambda: data.draw(st.binary(max_size=200)),
     }[raw]()
     with contextlib.suppress(EvidenceError):
@@ -125,11 +126,15 @@ def test_anything_that_somebody_trusted_signed_is_read_or_refused(tmp_path: Path
         verifying.path(tmp_path / "bundle", [KEY.trusted()], now=THEN)
 
 
+@pytest.fixture
+def policy(policy_file: Path) -> Policy:
+    return Policy.load(policy_file)
+
+
 @quick
 @given(data=st.data())
-def test_every_evidence_that_can_be_read_gets_a_verdict(policy_file: Path, data: st.DataObject) -> None:
+def test_every_evidence_that_can_be_read_gets_a_verdict(policy: Policy, data: st.DataObject) -> None:
     """And none that was tampered with at random is an admission: the report above has a grave finding."""
-    policy = Policy.load(policy_file)
     moment = data.draw(st.datetimes(datetime(1970, 1, 2), datetime(8999, 1, 1), timezones=st.just(timezone.utc)))
     try:
         one = Evidence.parse(json.dumps(mutated(data, json.loads(EVIDENCE.statement()))).encode())
