@@ -18,6 +18,9 @@
     │  │  └ Unsupported          5     no   in order, but of a kind that we do not read
     │  ├ SignatureInvalid        5     no   the signature does not fit the bytes
     │  ├ WrongSigner             5     no   signed, but by nobody who is trusted for it
+    │  │  ├ CertificateRefused   5     no   the certificate behind the signature does not hold
+    │  │  ├ NotLogged            5     no   no log or timestamp that is trusted bears a keyless signature out
+    │  │  └ Revoked              5     no   the policy has revoked the key, the certificate or the identity
     │  ├ WrongSubject            5     no   about some other artifact
     │  └ Stale                   5     no   expired, or from the future
     └ Denied                     1     no   the policy said no; carries the verdict
@@ -122,33 +125,68 @@ class CheckTimeout(CheckError):
 
 
 class EvidenceError(Error):
-    """A statement that proves nothing."""
+    """A statement that proves nothing. `rule` names the cause in kebab-case, as a finding does."""
 
     exit_code = 5
+    rule: str = "evidence"
+
+    def __init__(self, message: str, *, hint: str = "", rule: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.rule = rule or type(self).rule
 
 
 class Malformed(EvidenceError):
     """Not a bundle or statement of a form that we accept."""
 
+    rule = "malformed-signature"
+
 
 class Unsupported(Malformed):
     """In order, but of a kind that we do not read: another hash, another format."""
+
+    rule = "unsupported-signature"
 
 
 class SignatureInvalid(EvidenceError):
     """The signature does not fit the bytes that it claims to cover."""
 
+    rule = "signature-invalid"
+
 
 class WrongSigner(EvidenceError):
     """Properly signed, but by nobody who is trusted for it."""
+
+    rule = "wrong-signer"
+
+
+class CertificateRefused(WrongSigner):
+    """The certificate behind a signature does not hold: expired, for another purpose, by another authority ..."""
+
+    rule = "certificate-refused"
+
+
+class NotLogged(WrongSigner):
+    """No transparency log or timestamp authority that is trusted bears a keyless signature out."""
+
+    rule = "not-logged"
+
+
+class Revoked(WrongSigner):
+    """The policy has revoked the key, the certificate, the identity or the very statement."""
+
+    rule = "revoked"
 
 
 class WrongSubject(EvidenceError):
     """About some other artifact than the one at hand."""
 
+    rule = "wrong-subject"
+
 
 class Stale(EvidenceError):
     """Expired, or dated in the future."""
+
+    rule = "stale"
 
 
 class Denied(Error):

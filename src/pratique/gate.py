@@ -175,7 +175,7 @@ def cleared(
     if not verdict.admitted:
         raise Denied(verdict)
     return Clearance(
-        subject=verdict.subject, kind=verdict.kind, verifier=f"urn:pratique:{role}:{signing.fingerprint(signer.public)}",
+        subject=verdict.subject, kind=verdict.kind, verifier=f"urn:pratique:{role}:{signing.mark(signer)}",
         resource_uri=resource_uri, policy_digest=verdict.policy_digest, evidence=verdict.evidence,
         levels=verdict.levels, made_at=verdict.decided_at, expires=verdict.expires, run_id=run_id, channel=channel,
         sequence=sequence, waived=verdict.waived,

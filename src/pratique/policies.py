@@ -32,7 +32,7 @@ from pratique.artifacts import Kind
 from pratique.checking import Check, Options, Setting, Severity
 from pratique.errors import PolicyError, UnknownCheck, UsageError
 from pratique.policy_files import EvidenceFile, PolicyFile, RequirementFile, Source, TrustFile
-from pratique.signing import TrustedKey
+from pratique.signing import Trusted, TrustedKey
 from pratique.statements import stamp
 
 
@@ -94,7 +94,7 @@ class Policy:
     """A policy with everything that it names resolved."""
 
     subject: Kind
-    trust: Mapping[str, TrustedKey]
+    trust: Mapping[str, Trusted]
     require: Mapping[str, Requirement]
     waivers: tuple[Waiver, ...]
     clearance: timedelta
@@ -166,12 +166,12 @@ class Policy:
             raise PolicyError(f"a file that {name}'s options name changed while the policy was in use", file=self.file)
         return chosen, options
 
-    def keys(self, fingerprints: frozenset[str]) -> tuple[TrustedKey, ...]:
+    def keys(self, fingerprints: frozenset[str]) -> tuple[Trusted, ...]:
         """The trusted keys with these fingerprints."""
         return tuple(key for key in self.trust.values() if key.fingerprint in fingerprints)
 
     @property
-    def evidence_keys(self) -> tuple[TrustedKey, ...]:
+    def evidence_keys(self) -> tuple[Trusted, ...]:
         """Everybody who may sign evidence for some requirement, or a clearance."""
         return self.keys(frozenset().union(*(one.signers for one in self.require.values())))
 
@@ -254,7 +254,7 @@ def _digest(subject: Kind, require: Mapping[str, Requirement], waivers: tuple[Wa
     return documents.sha256(documents.canonical(content))
 
 
-def _key(name: str, one: TrustFile, source: Source, base: Path) -> TrustedKey:
+def _key(name: str, one: TrustFile, source: Source, base: Path) -> Trusted:
     try:
         if one.own:
             return signing.own_signer(settings.gate_key()).trusted(name)
@@ -283,7 +283,7 @@ def _requirement(name: str, one: RequirementFile, defaults: EvidenceFile, settin
     )  # fmt: skip
 
 
-def _signers(check: str, names: Sequence[str], trust: Mapping[str, TrustedKey], source: Source) -> frozenset[str]:
+def _signers(check: str, names: Sequence[str], trust: Mapping[str, Trusted], source: Source) -> frozenset[str]:
     for name in names:
         if name not in trust:
             raise source.error(

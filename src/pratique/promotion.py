@@ -33,7 +33,7 @@ from pratique.errors import Denied, EvidenceError, Malformed, StoreConflict, Sto
 from pratique.gate import cleared
 from pratique.judging import Verdict, decide
 from pratique.policies import Policy
-from pratique.signing import INTOTO, Signer, TrustedKey
+from pratique.signing import INTOTO, Signer, Trusted
 from pratique.statements import Clearance, Evidence, Vouched
 from pratique.store import Store, replace, write_new
 from pratique.vouching import collect
@@ -120,7 +120,7 @@ def promote(
 
 
 def read_channel(
-    destination: str, channel: str, trusted: Iterable[TrustedKey], *, now: datetime | None = None, least: int = 0
+    destination: str, channel: str, trusted: Iterable[Trusted], *, now: datetime | None = None, least: int = 0
 ) -> Vouched[Clearance]:
     """What a channel points to, verified: a deployment's first step, before it loads anything.
 
@@ -159,13 +159,13 @@ def verify_promoted(clearance: Clearance, destination: str) -> Artifact:
     return artifact
 
 
-def _verified(bundle: bytes, channel: str, trusted: tuple[TrustedKey, ...]) -> Vouched[Clearance]:
+def _verified(bundle: bytes, channel: str, trusted: tuple[Trusted, ...]) -> Vouched[Clearance]:
     verified = signing.verify(bundle, trusted, what=f"the pointer of channel {channel}")
     clearance = Clearance.parse(verified.payload)
     if clearance.channel != channel:
         raise Malformed(f"the pointer of channel {channel} was made for channel {clearance.channel or '(none)'}")
     digest = "sha256:" + hashlib.sha256(bundle).hexdigest()
-    return Vouched(statement=clearance, signers=verified.signers, digest=digest)
+    return Vouched(statement=clearance, signers=verified.signers, digest=digest, witnesses=verified.witnesses)
 
 
 def _only_file(where: str) -> str:
@@ -208,7 +208,7 @@ class _Destination:
         bundle = self.pointer(channel)
         if bundle is None:
             return 1
-        own = TrustedKey(name="this promoter", public=signer.public)
+        own = signing.trust_in(signer, "this promoter")
         try:
             return _verified(bundle, channel, (own,)).statement.sequence + 1
         except EvidenceError as error:

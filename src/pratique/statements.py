@@ -23,6 +23,7 @@ from pratique import documents
 from pratique.artifacts import Kind, Subject
 from pratique.checking import Finding, Report, Severity
 from pratique.errors import Malformed
+from pratique.signing import Witness
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
@@ -47,6 +48,14 @@ class Vouched(Generic[S]):
 
     digest: str
     """sha256 of the bundle: its name in the store."""
+
+    witnesses: tuple[Witness, ...] = ()
+    """The same signers, with who exactly signed and why that holds."""
+
+    @property
+    def actors(self) -> frozenset[str]:
+        """Fingerprints of those who signed: keys, or identities at their issuer."""
+        return frozenset(one.actor for one in self.witnesses) or self.signers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -286,7 +286,7 @@ def _cleared(handle: Handle, policy: Policy, run_id: str) -> Clearance:
         raise ArtifactError(f"cannot read the clearance: {error.strerror}", hint="pass the gate's own output") from error
     verified = signing.verify(bundle, policy.evidence_keys, what="the clearance")
     one = Clearance.parse(verified.payload)
-    vouched = Vouched(statement=one, signers=verified.signers, digest=documents.sha256(bundle))
+    vouched = Vouched(statement=one, signers=verified.signers, digest=documents.sha256(bundle), witnesses=verified.witnesses)
     ensure_clearance(vouched, one.subject, now=datetime.now(timezone.utc), policy_digest=policy.digest)
     if one.run_id != run_id:
         raise Malformed(

@@ -19,9 +19,10 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
+from pratique import signing
 from pratique.checking import Setting
 from pratique.errors import UsageError
-from pratique.signing import TrustedKey
+from pratique.signing import Trusted, TrustedKey
 
 
 class _Keys:
@@ -38,22 +39,22 @@ class _Keys:
         return {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
 
 
-Signers = Annotated[tuple[TrustedKey, ...], _Keys()]
+Signers = Annotated[tuple[Trusted, ...], _Keys()]
 """Public keys in a check's options; never empty, each key once."""
 
 
-def fingerprints(keys: Sequence[TrustedKey]) -> list[str]:
+def fingerprints(keys: Sequence[Trusted]) -> list[str]:
     """What names the keys whatever they are called, sorted."""
     return sorted({key.fingerprint for key in keys})
 
 
-def find(name: str, setting: Setting) -> TrustedKey:
+def find(name: str, setting: Setting) -> Trusted:
     """The key that a policy calls by this name, or else the key in the file of this name.
 
     Raises:
         ValueError: neither is there, with the nearest spelling; or the file holds no public key.
     """
-    trust: Mapping[str, TrustedKey] = setting.trust
+    trust: Mapping[str, Trusted] = setting.trust
     if name in trust:
         return trust[name]
     path = setting.base.joinpath(name).expanduser()
@@ -70,17 +71,17 @@ def find(name: str, setting: Setting) -> TrustedKey:
         raise ValueError(error.diagnostics().replace("\nHint: ", "; ")) from error
 
 
-def _resolve(value: Any, info: ValidationInfo) -> tuple[TrustedKey, ...]:
+def _resolve(value: Any, info: ValidationInfo) -> tuple[Trusted, ...]:
     setting = info.context if isinstance(info.context, Setting) else Setting()
-    written = [value] if isinstance(value, (str, TrustedKey)) else value
+    written = [value] if isinstance(value, (str, signing.KINDS)) else value
     if not isinstance(written, (list, tuple)) or not written:
         raise ValueError("list at least one signer: a signature by nobody in particular proves nothing")
     keys = [_one(item, setting) for item in written]
     return tuple({key.fingerprint: key for key in keys}.values())
 
 
-def _one(item: Any, setting: Setting) -> TrustedKey:
-    if isinstance(item, TrustedKey):
+def _one(item: Any, setting: Setting) -> Trusted:
+    if isinstance(item, signing.KINDS):
         return item
     if not isinstance(item, str) or not item:
         raise ValueError(f"{item!r} is neither the name nor the file of a public key")

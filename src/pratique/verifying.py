@@ -11,7 +11,7 @@ from pratique import checking, documents, promotion, signing
 from pratique.artifacts import Subject, open_artifact
 from pratique.checking import Setting, Severity
 from pratique.errors import ArtifactError, Malformed, SignatureInvalid
-from pratique.signing import TrustedKey
+from pratique.signing import Trusted
 from pratique.statements import (
     PROVENANCE,
     TEST_RESULT,
@@ -34,7 +34,7 @@ class Proof:
     """The same for machines."""
 
 
-def path(target: Path, trusted: Sequence[TrustedKey]) -> Proof:
+def path(target: Path, trusted: Sequence[Trusted]) -> Proof:
     """Verify a signed folder, or a signed statement in a file.
 
     Raises:
@@ -43,7 +43,7 @@ def path(target: Path, trusted: Sequence[TrustedKey]) -> Proof:
     return _folder(target, trusted) if target.is_dir() else _statement(target, trusted)
 
 
-def channel(destination: str, name: str, trusted: Sequence[TrustedKey]) -> Proof:
+def channel(destination: str, name: str, trusted: Sequence[Trusted]) -> Proof:
     """Verify a promotion's channel, then the bytes that it points to.
 
     Raises:
@@ -63,7 +63,7 @@ def channel(destination: str, name: str, trusted: Sequence[TrustedKey]) -> Proof
     )
 
 
-def _folder(target: Path, trusted: Sequence[TrustedKey]) -> Proof:
+def _folder(target: Path, trusted: Sequence[Trusted]) -> Proof:
     provenance = checking.load("provenance")
     artifact = open_artifact(target)
     trust = {key.name: key for key in trusted}
@@ -84,7 +84,7 @@ def _folder(target: Path, trusted: Sequence[TrustedKey]) -> Proof:
     )
 
 
-def _statement(target: Path, trusted: Sequence[TrustedKey]) -> Proof:
+def _statement(target: Path, trusted: Sequence[Trusted]) -> Proof:
     try:
         bundle = target.read_bytes()
     except OSError as error:

@@ -18,8 +18,8 @@ whom this module knows: `WrongSigner`. Specification: https://github.com/ossf/mo
 
 from __future__ import annotations
 
+import dataclasses
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,12 +28,10 @@ from pratique.artifacts import Artifact, Entry, scan
 from pratique.errors import Malformed, UsageError
 from pratique.oms import manifests
 from pratique.oms.manifests import Manifest as Manifest
-from pratique.signing import INTOTO, Signer, TrustedKey
+from pratique.signing import INTOTO, Signer, Trusted
 
 SIGNATURE = "model.sig"
 """Where a folder's signature lies unless somebody says otherwise."""
-
-_KEY_HINT = re.compile(r"(sha256:)?[0-9a-f]{64}\Z")
 
 
 def sign(what: Artifact | str | os.PathLike[str], signer: Signer, *, signature: str = SIGNATURE) -> bytes:
@@ -90,7 +88,7 @@ def write_signature(folder: str | os.PathLike[str], signer: Signer, *, name: str
     return target
 
 
-def read(bundle: bytes, trusted: Iterable[TrustedKey], *, what: str = "the signature") -> Manifest:
+def read(bundle: bytes, trusted: Iterable[Trusted], *, what: str = "the signature") -> Manifest:
     """Verify a signature and return what it says.
 
     Args:
@@ -103,12 +101,13 @@ def read(bundle: bytes, trusted: Iterable[TrustedKey], *, what: str = "the signa
         SignatureInvalid, WrongSigner: nobody trusted vouches for it.
     """
     verified = signing.verify(bundle, trusted, what=what)
-    if verified.signatures != len(verified.signers):
+    if verified.signatures != len(verified.actors):
         raise Malformed(
-            f"{what} holds {verified.signatures} signatures, but only {len(verified.signers)} by different trusted keys",
+            f"{what} holds {verified.signatures} signatures, but only {len(verified.actors)} by different trusted keys",
             hint="list the others' keys as well, or get the signature again from the publisher",
         )
-    return manifests.parse(verified.payload, verified.signers, what=what)
+    manifest = manifests.parse(verified.payload, verified.signers, what=what)
+    return dataclasses.replace(manifest, witnesses=verified.witnesses)
 
 
 def claimed_signer(bundle: bytes) -> str:
@@ -117,13 +116,7 @@ def claimed_signer(bundle: bytes) -> str:
     Raises:
         Malformed: not a bundle.
     """
-    _, hint = signing.parse_bundle(bundle)
-    material = documents.parse(bundle, what="the bundle")["verificationMaterial"]
-    if "certificate" in material or "x509CertificateChain" in material:
-        return "a certificate, which is not read here: only signatures by keys are"
-    if _KEY_HINT.match(hint):
-        return f"the key whose PEM file has the sha256 {hint}"
-    return "a key that it does not name"
+    return signing.claimed(signing.read(bundle))
 
 
 def _contents(what: Artifact | str | os.PathLike[str]) -> tuple[str, tuple[Entry, ...]]:

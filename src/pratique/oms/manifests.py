@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pratique import documents
 from pratique.artifacts import Limits
 from pratique.errors import Malformed, Unsupported
+from pratique.signing import Witness
 
 PREDICATE = "https://model_signing/signature/v1.0"
 
@@ -51,7 +52,10 @@ class Manifest:
     """What the signer says was left out."""
 
     signers: frozenset[str]
-    """Fingerprints of the trusted keys that signed; never empty."""
+    """Fingerprints of what is trusted and vouches for it; never empty."""
+
+    witnesses: tuple[Witness, ...] = ()
+    """Who signed, and why that holds."""
 
     def left_out(self, path: str) -> bool:
         """Whether the signer says that this path was left out."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pratique import documents, oms, signing
+from pratique import documents, oms
 from pratique.artifacts import Artifact, Entry
 from pratique.checking import Finding, Severity
 from pratique.errors import EvidenceError, Malformed, SignatureInvalid, Unsupported, WrongSigner
 from pratique.oms import Manifest
-from pratique.signing import TrustedKey
+from pratique.signing import Trusted
 
 _AGAIN = "get the delivery again from the publisher, and ask them what they signed if that does not help"
 _SUFFIXES = (".sig", ".sigstore", ".sigstore.json")
@@ -22,7 +22,7 @@ def signature_in(artifact: Artifact, path: str) -> Entry | None:
     return next((entry for entry in artifact.entries if entry.path == path), None)
 
 
-def unsigned(artifact: Artifact, path: str, keys: Sequence[TrustedKey]) -> Finding:
+def unsigned(artifact: Artifact, path: str, keys: Sequence[Trusted]) -> Finding:
     """What to say about an artifact without a signature."""
     fix = f"get it with its signature from {names(keys)}, who makes one with `pratique sign FOLDER --key KEY`"
     if artifact.is_file:
@@ -37,7 +37,7 @@ def unsigned(artifact: Artifact, path: str, keys: Sequence[TrustedKey]) -> Findi
     return _grave("unsigned", message, "", fix)
 
 
-def manifest_in(artifact: Artifact, signature: Entry, keys: Sequence[TrustedKey]) -> Manifest | Finding:
+def manifest_in(artifact: Artifact, signature: Entry, keys: Sequence[Trusted]) -> Manifest | Finding:
     """What the signature says, or why it says nothing."""
     what = signature.path
     try:
@@ -55,13 +55,13 @@ def manifest_in(artifact: Artifact, signature: Entry, keys: Sequence[TrustedKey]
         return _grave("malformed-signature", str(error), what, error.hint or _AGAIN)
 
 
-def names(keys: Sequence[TrustedKey]) -> str:
+def names(keys: Sequence[Trusted]) -> str:
     """What people call the owners of these keys."""
     return " or ".join(sorted({key.name for key in keys}))
 
 
-def _wrong_signer(bundle: bytes, keys: Sequence[TrustedKey], what: str) -> Finding:
-    trusted = " or ".join(sorted({f"{key.name} (key {signing.hint(key.public)[:16]}…)" for key in keys}))
+def _wrong_signer(bundle: bytes, keys: Sequence[Trusted], what: str) -> Finding:
+    trusted = " or ".join(sorted({key.describe() for key in keys}))
     return _grave(
         "wrong-signer",
         f"{what} was not made by anybody who is trusted for it, which is {trusted}; it says that it was made by "
