@@ -316,7 +316,7 @@ def test_a_stranger_with_a_certificate(model: Path) -> None:
     material = {"certificate": {"rawBytes": "AA=="}, "tlogEntries": []}
     (model / "model.sig").write_bytes(tampered(model, lambda bundle: bundle.update(verificationMaterial=material)))
     (found,) = look(model).findings
-    assert (found.rule, "a certificate, which is not read here" in found.message) == ("wrong-signer", True)
+    assert (found.rule, "a certificate that nobody can read" in found.message) == ("wrong-signer", True)
 
 
 def test_a_stranger_who_writes_to_our_terminal(model: Path) -> None:

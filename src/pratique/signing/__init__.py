@@ -12,9 +12,8 @@ Verification, in the order of the code:
 3. Leave out whoever the policy has revoked.
 4. Nobody left: say why, by the most telling of the reasons.
 
-It happens offline, and reads nothing but what it is given. The parts: `envelopes` (the format), `trusting` (what the methods have in
-common, and how votes are counted), `keys`, `certificates` (with `authorities`, `subjects`, `timestamps`), `keyless` (with
-`publishers`, `claims`, `roots`).
+It happens offline, and reads nothing but what it is given. The parts: `envelopes` (the format), `trusting` (what the methods
+have in common, and how votes are counted), `keys`, `certificates` (with `authorities`, `subjects`, `timestamps`).
 
 Specifications: DSSE v1.0.2 (https://github.com/secure-systems-lab/dsse), Sigstore bundle v0.3
 (https://github.com/sigstore/protobuf-specs, sigstore_bundle.proto), OpenSSF Model Signing v1.0.
@@ -161,8 +160,11 @@ def claimed(bundle: Bundle) -> str:
     if bundle.method == "key":
         named = _KEY_HINT.match(bundle.hint)
         return f"the key whose PEM file has the sha256 {bundle.hint}" if named else "a key that it does not name"
-    leaf = authorities.parse_der(bundle.chain[:1], bundle.what)[0]
-    return f"{authorities.words(leaf)}, issued by {leaf.issuer.rfc4514_string() or '(nobody)'}"
+    try:
+        (leaf,) = authorities.parse_der(bundle.chain[:1], bundle.what)
+    except Malformed:
+        return "a certificate that nobody can read"
+    return f"{authorities.words(leaf)}, issued by {authorities.name(leaf.issuer) or '(nobody)'}"
 
 
 def parse_bundle(bundle: bytes, *, what: str = "the bundle") -> tuple[Envelope, str]:
@@ -197,9 +199,7 @@ def _nobody(bundle: Bundle, everybody: Sequence[Trusted], refusals: Sequence[Evi
         if type(error) is not WrongSigner:
             return error
     names = ", ".join(sorted({one.name for one in everybody})) or "nobody"
-    others = (
-        "" if refusals or not everybody else f"; it is signed by {_METHODS[bundle.method]}, and none of them is trusted by one"
-    )
+    others = "" if refusals or not everybody else f"; it is signed by {_METHODS[bundle.method]}, by which none of them is known"
     return WrongSigner(
         f"{bundle.what} is signed by nobody who is trusted here ({names}){others}", hint="is the right public key listed?"
     )

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -82,6 +83,8 @@ class Profile:
         return public
 
 
+E = TypeVar("E", bound=x509.ExtensionType)
+
 STRICT = Profile()
 AS_OMS = Profile(strict=False)
 
@@ -97,7 +100,7 @@ def parse_der(chain: Sequence[bytes], what: str) -> tuple[x509.Certificate, ...]
         for one in found:
             _ = one.extensions, one.subject, one.issuer, one.version  # parsed when asked for, and that is now
     except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, UnsupportedAlgorithm) as error:
-        raise Malformed(f"{what} holds a certificate that is not in order: {error}") from error
+        raise Malformed(f"{what} holds a certificate that is not in order: {plain(str(error))}") from error
     return found
 
 
@@ -129,14 +132,24 @@ def path(
     if refusals:
         raise refusals[0]
     raise CertificateRefused(
-        f"{words(leaf)} was issued by {leaf.issuer.rfc4514_string() or '(nobody)'}, from which no path leads to a trusted root",
+        f"{words(leaf)} was issued by {name(leaf.issuer) or '(nobody)'}, from which no path leads to a trusted root",
         rule="certificate-untrusted",
     )
 
 
+def plain(text: str) -> str:
+    """What somebody wrote into a certificate, safe to print: terminals act on control characters."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text[:300])
+
+
+def name(of: x509.Name) -> str:
+    """A distinguished name in words, safe to print; '' if it is empty."""
+    return plain(of.rfc4514_string())
+
+
 def words(certificate: x509.Certificate) -> str:
-    """A certificate in words."""
-    subject = certificate.subject.rfc4514_string()
+    """A certificate in words, safe to print."""
+    subject = name(certificate.subject)
     return f"the certificate of {subject}" if subject else f"the certificate {fingerprint(certificate)[7:23]}…"
 
 
@@ -152,7 +165,7 @@ def is_authority(certificate: x509.Certificate) -> bool:
     return (constraints is not None and constraints.ca) or (usage is not None and usage.key_cert_sign)
 
 
-def extension(certificate: x509.Certificate, kind: type[x509.ExtensionTypeVar]) -> x509.ExtensionTypeVar | None:
+def extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
     """An extension's value; None without one."""
     try:
         return certificate.extensions.get_extension_for_class(kind).value

@@ -102,7 +102,7 @@ class TrustedCertificate:
 
     def describe(self) -> str:
         """Who it is, in words."""
-        roots = " or ".join(sorted(one.subject.rfc4514_string() for one in self.roots))
+        roots = " or ".join(sorted(authorities.name(one.subject) for one in self.roots))
         timed = ", with a timestamp" if self.timestamps else ""
         return f"{self.name} (certified by {roots} with {self.subject}{timed})"
 
@@ -117,8 +117,8 @@ class TrustedCertificate:
         the signature.
 
         Raises:
-            CertificateRefused: the certificate does not hold; its `rule` says why. SignatureInvalid: the signature does not fit.
-            Malformed: it carries something that is no certificate.
+            CertificateRefused: the certificate does not hold; its `rule` says why. SignatureInvalid: the signature does not
+                fit. Malformed: it carries something that is no certificate.
         """
         leaf, *others = authorities.parse_der(bundle.chain, bundle.what)
         public = self.profile.ensure(leaf)  # 1

@@ -1,6 +1,6 @@
 """A Sigstore v0.3 bundle around a DSSE envelope: parsed strictly, believed by nobody yet.
 
-Exactly one of three things says how a bundle was signed, and with it which kind of trust can apply; nothing falls back to another:
+Exactly one of three things says how a bundle was signed, and with it which kind of trust can apply. None stands in for another:
 
 | in `verificationMaterial` | method | OMS v1.0, 4.1 |
 |---|---|---|

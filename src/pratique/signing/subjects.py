@@ -8,7 +8,14 @@ from dataclasses import dataclass, fields
 from cryptography import x509
 
 from pratique.errors import CertificateRefused, UsageError
+from pratique.signing import authorities
 from pratique.signing.authorities import extension, words
+
+_KINDS: dict[str, type[x509.RFC822Name | x509.UniformResourceIdentifier | x509.DNSName]] = {
+    "email": x509.RFC822Name,
+    "uri": x509.UniformResourceIdentifier,
+    "dns": x509.DNSName,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +59,13 @@ class Subject:
             CertificateRefused: it was certified under another name.
         """
         names = extension(leaf, x509.SubjectAlternativeName) or x509.SubjectAlternativeName([])
-        kinds = {"email": x509.RFC822Name, "uri": x509.UniformResourceIdentifier, "dns": x509.DNSName}
         for kind, wanted in self.given.items():
             if kind == "subject":
-                there = leaf.subject.rfc4514_string()
+                there = authorities.name(leaf.subject)
                 holds = Counter(_pairs(leaf.subject)) == _parts(wanted)
             else:
-                found = names.get_values_for_type(kinds[kind])
-                there, holds = ", ".join(map(str, found)), wanted in found
+                found = names.get_values_for_type(_KINDS[kind])
+                there, holds = authorities.plain(", ".join(found)), wanted in found
             if not holds:
                 raise CertificateRefused(
                     f"{words(leaf)} has the {kind} {there or '(none)'}, not {wanted}", rule="certificate-subject"
@@ -69,11 +75,8 @@ class Subject:
 def of(leaf: x509.Certificate) -> Subject:
     """The name of a certificate, to ask for the same again."""
     names = extension(leaf, x509.SubjectAlternativeName) or x509.SubjectAlternativeName([])
-    first = {
-        kind: next(iter(names.get_values_for_type(cls)), "")
-        for kind, cls in (("email", x509.RFC822Name), ("uri", x509.UniformResourceIdentifier), ("dns", x509.DNSName))
-    }
-    return Subject(subject=leaf.subject.rfc4514_string(), **{kind: str(value) for kind, value in first.items()})
+    first = {kind: next(iter(names.get_values_for_type(cls)), "") for kind, cls in _KINDS.items()}
+    return Subject(subject=leaf.subject.rfc4514_string(), **first)
 
 
 def _parts(text: str) -> Counter[tuple[str, str]]:

@@ -9,8 +9,8 @@ for. A signature is made by *one actor*: a key, or an identity at its issuer. Bo
 | certificate | the root certificates and the name that is asked for | the public key in the certificate |
 | identity | the trusted root and the identity that is asked for | the identity and its issuer |
 
-Votes are counted by `votes`: an actor that fits two entries of a policy vouches for one of them, and two actors that fit the same
-entry are one vote.
+Votes are counted by `votes`: an actor that fits two entries of a policy vouches for one of them, and two actors that fit the
+same entry are one vote.
 """
 
 from __future__ import annotations
