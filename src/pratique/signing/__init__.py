@@ -13,7 +13,8 @@ Verification, in the order of the code:
 4. Nobody left: say why, by the most telling of the reasons.
 
 It happens offline, and reads nothing but what it is given. The parts: `envelopes` (the format), `trusting` (what the methods
-have in common, and how votes are counted), `keys`, `certificates` (with `authorities`, `subjects`, `timestamps`).
+have in common, and how votes are counted), `keys`, `certificates` (with `authorities`, `subjects`, `timestamps`), `keyless`
+(with `roots`, `logs`, `bodies`, `scts`, `claims`, `publishers`, `sigstore_opinion`).
 
 Specifications: DSSE v1.0.2 (https://github.com/secure-systems-lab/dsse), Sigstore bundle v0.3
 (https://github.com/sigstore/protobuf-specs, sigstore_bundle.proto), OpenSSF Model Signing v1.0.
@@ -40,6 +41,7 @@ from pratique.signing.envelopes import Envelope as Envelope
 from pratique.signing.envelopes import Method as Method
 from pratique.signing.envelopes import pae as pae
 from pratique.signing.envelopes import read as read
+from pratique.signing.keyless import TrustedIdentity as TrustedIdentity
 from pratique.signing.keys import KeySigner as KeySigner
 from pratique.signing.keys import TrustedKey as TrustedKey
 from pratique.signing.keys import fingerprint as fingerprint
@@ -50,7 +52,7 @@ from pratique.signing.trusting import Trusted as Trusted
 from pratique.signing.trusting import Witness as Witness
 from pratique.signing.trusting import votes as votes
 
-KINDS = (TrustedKey, TrustedCertificate)
+KINDS = (TrustedKey, TrustedCertificate, TrustedIdentity)
 """Everything that can be trusted."""
 
 _KEY_HINT = re.compile(r"(sha256:)?[0-9a-f]{64}\Z")

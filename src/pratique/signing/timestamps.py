@@ -38,7 +38,7 @@ def earliest(bundle: Bundle, trusted: Sequence[x509.Certificate], now: datetime)
 
 
 def moment(der: bytes, message: bytes, trusted: Sequence[x509.Certificate], what: str) -> datetime | None:
-    """The time in one response, if one of these authorities gave it for these very bytes; else None.
+    """The time in one response, if one of these authorities gave it for these very bytes, and was certified then; else None.
 
     Raises:
         Malformed: it is no response.
@@ -52,7 +52,7 @@ def moment(der: bytes, message: bytes, trusted: Sequence[x509.Certificate], what
         raise Malformed(f"{what} carries a timestamp that is not in order: {error}") from error
     above = [one for one in trusted if authorities.is_authority(one)]
     own: list[x509.Certificate | None] = [one for one in trusted if not authorities.is_authority(one)] or [None]
-    for leaf in own:
+    for leaf in own if above else []:
         try:
             VerifierBuilder(tsa_certificate=leaf, roots=above).build().verify_message(response, message)
         except (VerificationError, ValueError):
