@@ -26,7 +26,7 @@ from pratique.errors import (
     UsageError,
     WrongSigner,
 )
-from pratique.oms import manifests
+from pratique.oms import manifests, parsing
 from pratique.signing import INTOTO, KeySigner
 from pratique.testing import folder_of
 
@@ -49,16 +49,14 @@ def folder(tmp_path: Path) -> Path:
     return folder_of(tmp_path / "base-model", FILES)
 
 
-def digests(files: Mapping[str, bytes]) -> dict[str, str]:
-    return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+def digests(files: Mapping[str, bytes]) -> dict[str, tuple[str, ...]]:
+    return {name: (hashlib.sha256(data).hexdigest(),) for name, data in files.items()}
 
 
 def claim(names: list[str] | None = None, **changes: Any) -> dict[str, Any]:
     """A statement as a careless or malicious, but trusted, signer may make it."""
-    files = {"a": A, "b": B} if names is None else dict.fromkeys(names, A)
-    value: dict[str, Any] = json.loads(
-        manifests.statement("m", files if names is None else {"a": A}, ignore_paths=["model.sig"])
-    )
+    files = {"a": (A,), "b": (B,)} if names is None else {"a": (A,)}
+    value: dict[str, Any] = json.loads(manifests.statement("m", files, ignore_paths=["model.sig"]))
     if names is not None:
         value["predicate"]["resources"] = [{"name": name, "digest": A, "algorithm": "sha256"} for name in names]
         value["subject"][0]["digest"]["sha256"] = hashlib.sha256(bytes.fromhex(A) * len(names)).hexdigest()
@@ -115,7 +113,7 @@ def test_the_root_digest_is_that_of_the_published_test_vector() -> None:
     """ossf/model-signing-spec, test-vectors/v1.0/valid/key.bundle.json."""
     first = "bc9a717db6064a32cbe9eae6fc40651dd6d36ef1757183f590eff2b1765d7ebc"
     second = "32dcb1f8e1ae52d5963e56a6ba06ab58b424c15ed2a6b70d2feca1d089370028"
-    payload = manifests.statement("model", {"signme-1": first, "signme-2": second}, ignore_paths=[])
+    payload = manifests.statement("model", {"signme-1": (first,), "signme-2": (second,)}, ignore_paths=[])
     root = json.loads(payload)["subject"][0]["digest"]["sha256"]
     assert root == "92745110b1ab4368471cbe31664e10174e954b113a3df333db860317b2c6dec4"
 
@@ -139,7 +137,7 @@ def test_a_signature_by_two_trusted_keys() -> None:
     ids=str,
 )
 def test_what_the_specification_allows_is_read(changes: dict[str, Any]) -> None:
-    assert read(claim(**changes)).entries == {"a": A, "b": B}
+    assert read(claim(**changes)).entries == {"a": (A,), "b": (B,)}
 
 
 @pytest.mark.parametrize("keyid", ["", None, "supplier", ...])
@@ -148,7 +146,7 @@ def test_any_key_id_is_read_and_decides_nothing(keyid: Any) -> None:
     bundle["dsseEnvelope"]["signatures"][0]["keyid"] = keyid
     if keyid is ...:
         del bundle["dsseEnvelope"]["signatures"][0]["keyid"]
-    assert oms.read(json.dumps(bundle).encode(), [SUPPLIER]).entries == {"a": A, "b": B}
+    assert oms.read(json.dumps(bundle).encode(), [SUPPLIER]).entries == {"a": (A,), "b": (B,)}
 
 
 # --- with model-signing 1.1.1, both ways ----------------------------------------------------------------------------------
@@ -306,7 +304,7 @@ EVIL: dict[str, Any] = {
 
 
 def test_the_twin_of_all_these_is_read() -> None:
-    assert read(claim()).entries == {"a": A, "b": B}
+    assert read(claim()).entries == {"a": (A,), "b": (B,)}
     assert list(read(claim(names=["a", "b/c"])).entries) == ["a", "b/c"]
 
 
@@ -341,7 +339,7 @@ def test_both_orders_in_use_are_read(names: list[str]) -> None:
 
 def test_signed_ignore_paths_hide_nothing() -> None:
     manifest = read(claim(predicate__serialization__ignore_paths=[".", ".git"]))
-    assert manifest.entries == {"a": A, "b": B}
+    assert manifest.entries == {"a": (A,), "b": (B,)}
     assert read(claim(predicate__serialization__ignore_paths=[".git"])).left_out(".git/x")
     assert not read(claim(predicate__serialization__ignore_paths=[".git"])).left_out(".github")
 
@@ -501,7 +499,7 @@ def test_any_folder_that_can_be_signed_is_read_back(tree: dict[str, bytes]) -> N
             manifest = oms.read(oms.sign(folder, KEY, signature=""), [SUPPLIER])
         except (OSError, ArtifactRefused):  # a file where a folder should be, or names that are twins: not signed at all
             assume(False)
-        assert manifest.entries == {entry.path: entry.sha256 for entry in scan(folder)} == digests(tree)
+        assert manifest.entries == {entry.path: (entry.sha256,) for entry in scan(folder)} == digests(tree)
 
 
 @settings(max_examples=200, deadline=None)
@@ -510,9 +508,9 @@ def test_any_folder_that_can_be_signed_is_read_back(tree: dict[str, bytes]) -> N
 )
 def test_whatever_the_names_they_are_read_as_written_or_refused(names: list[str]) -> None:
     try:
-        written = manifests.statement("m", dict.fromkeys(names, A), ignore_paths=[])
+        written = manifests.statement("m", dict.fromkeys(names, (A,)), ignore_paths=[])
     except Malformed:
         with pytest.raises(Malformed):
             read(claim(names=sorted(names)))
         return
-    assert set(manifests.parse(written, frozenset({"x"}), what="it").entries) == set(names)
+    assert set(parsing.parse(written, frozenset({"x"}), what="it").entries) == set(names)

@@ -29,12 +29,14 @@ def parse(data: bytes, *, what: str, max_bytes: int = MAX_BYTES, max_depth: int 
         Malformed: too large, too deep, not UTF-8, not JSON, a key twice in one object, or NaN/Infinity.
     """
     if len(data) > max_bytes:
-        raise Malformed(f"{what} is {len(data):,} bytes; at most {max_bytes:,} are read")
+        raise Malformed(f"{what} is {len(data):,} bytes; at most {max_bytes:,} are read", rule="too-large")
     _refuse_depth(data, what, max_depth)
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_no_twins, parse_constant=_no_constant)
     except RecursionError as error:
-        raise Malformed(f"{what} is nested too deeply") from error
+        raise Malformed(f"{what} is nested too deeply", rule="too-deep") from error
+    except _Twice as error:
+        raise Malformed(f"{what} is not valid JSON: {error}", rule="key-twice") from error
     except ValueError as error:
         raise Malformed(f"{what} is not valid JSON: {error}") from error
 
@@ -50,12 +52,16 @@ def sha256(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
+class _Twice(ValueError):
+    """Two parsers may take two different values for one key."""
+
+
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
         seen: set[str] = set()
         twin = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"key {twin!r} appears twice in one object")
+        raise _Twice(f"key {twin!r} appears twice in one object")
     return value
 
 
@@ -70,4 +76,4 @@ def _refuse_depth(data: bytes, what: str, max_depth: int) -> None:
     for bracket in _BRACKETS.findall(outside):
         depth += 1 if bracket in b"[{" else -1
         if depth > max_depth:
-            raise Malformed(f"{what} is nested more than {max_depth} levels deep")
+            raise Malformed(f"{what} is nested more than {max_depth} levels deep", rule="too-deep")

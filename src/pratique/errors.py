@@ -38,14 +38,19 @@ if TYPE_CHECKING:
 
 
 class Error(Exception):
-    """Base of every deliberate error. `hint` says what to do next."""
+    """Base of every deliberate error. `hint` says what to do next.
+
+    `rule` is the kebab-case name of what is wrong, as a check's finding names it; '' where the class says enough.
+    """
 
     exit_code: ClassVar[int] = 70
     retryable: ClassVar[bool] = False
+    rule: str = ""
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", rule: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        self.rule = rule or type(self).rule
 
     def diagnostics(self) -> str:
         """The message and, when there is one, what to do about it."""
@@ -125,14 +130,10 @@ class CheckTimeout(CheckError):
 
 
 class EvidenceError(Error):
-    """A statement that proves nothing. `rule` names the cause in kebab-case, as a finding does."""
+    """A statement that proves nothing."""
 
     exit_code = 5
-    rule: str = "evidence"
-
-    def __init__(self, message: str, *, hint: str = "", rule: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.rule = rule or type(self).rule
+    rule = "evidence"
 
 
 class Malformed(EvidenceError):

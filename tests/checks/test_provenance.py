@@ -57,9 +57,9 @@ def put_manifest(folder: Path, change: Callable[[dict[str, Any]], Any], signer: 
     (folder / "model.sig").write_bytes(signing.sign(json.dumps(value).encode(), INTOTO, signer))
 
 
-def _digests(folder: Path) -> dict[str, str]:
+def _digests(folder: Path) -> dict[str, tuple[str, ...]]:
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != "model.sig"]
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {path.relative_to(folder).as_posix(): (hashlib.sha256(path.read_bytes()).hexdigest(),) for path in files}
 
 
 def _retotal(value: dict[str, Any]) -> None:

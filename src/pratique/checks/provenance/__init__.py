@@ -10,7 +10,8 @@ What it cannot see:
   version a name of its own and ask for it (`name`).
 - Another model of the same publisher with its own valid signature, unless `name` is asked for.
 
-Signatures by certificates, keyless ones, shards and other hashes than sha256 are not read, and refused.
+Where the format OMS v1.0 is more lenient, the option `allow` names each lenience that a policy takes on itself; without it
+none is on. A file under a hash other than sha256, or under shards, is hashed again from the private copy.
 """
 
 from __future__ import annotations
@@ -21,38 +22,28 @@ from pydantic import AfterValidator, Field
 
 from pratique import oms, signing
 from pratique.artifacts import Artifact, Subject
-from pratique.checking import Finding, Options, Report, Severity, check
+from pratique.checking import Finding, Options, PolicyPath, Report, Severity, check
 from pratique.checks.provenance.comparing import Comparison
 from pratique.checks.provenance.reading import manifest_in, signature_in, unsigned
-from pratique.oms import Manifest
+from pratique.checks.provenance.rules import MEASURES, RULES
+from pratique.oms import Allow, Manifest
 from pratique.trust import Signers
-
-RULES = {
-    "unsigned": "there is no signature where one is expected",
-    "malformed-signature": "the signature is not a bundle with one manifest in it that everybody reads alike",
-    "unsupported-signature": "somebody trusted signed it, but by a hash or in a format that is not read",
-    "signature-invalid": "the signature names a trusted key, but was changed after it was made",
-    "wrong-signer": "it is signed, but by nobody who is trusted for it",
-    "wrong-name": "it is signed by somebody trusted, but as another model or dataset",
-    "file-changed": "a file is not the one that was signed",
-    "file-missing": "a file that was signed is not there",
-    "file-unsigned": "a file is there that was not signed",
-    "empty-directory": "an empty folder is there; no signature covers folders",
-}
-
-MEASURES = {
-    "signed_files": "files that a trusted signature covers, whether they are there and unchanged or not",
-    "unsigned_files": "files that are there without being covered, apart from the signature itself",
-    "changed_files": "covered files whose content is not what was signed",
-    "missing_files": "covered files that are not there",
-    "signers": "different trusted keys that signed",
-}
 
 
 def _inside(path: str) -> str:
     if "\\" in path or any(part in ("", ".", "..") for part in path.split("/")):
         raise ValueError(f"{path!r} is not a path inside the artifact, such as {oms.SIGNATURE}")
     return path
+
+
+def _allowed(wanted: tuple[Allow, ...]) -> tuple[Allow, ...]:
+    if never := [one.value for one in wanted if one in _NEVER]:
+        raise ValueError(f"{never[0]} cannot be allowed: no artifact holds such a thing")
+    return tuple(sorted(set(wanted), key=lambda one: one.value))
+
+
+_NEVER = (Allow.SYMLINKS, Allow.TWIN_NAMES, Allow.UNUSUAL_NAMES)
+"""What an artifact refuses whatever was signed."""
 
 
 class ProvenanceOptions(Options):
@@ -63,6 +54,12 @@ class ProvenanceOptions(Options):
 
     signature: Annotated[str, AfterValidator(_inside)] = oms.SIGNATURE
     """Path of the signature inside the artifact."""
+
+    detached: PolicyPath | None = None
+    """File of a signature outside of the artifact, relative to the policy; `signature` is not looked for then."""
+
+    allow: Annotated[tuple[Allow, ...], AfterValidator(_allowed)] = ()
+    """What is accepted because the format accepts it: `empty-folders`, `ignored-paths`, `git-paths`, `unsigned-files` ..."""
 
     name: str | None = Field(default=None, min_length=1)
     """What the publisher must call it in the signature (by habit, the name of the folder that was signed)."""
@@ -75,15 +72,16 @@ def provenance(artifact: Artifact, options: ProvenanceOptions) -> Report:
     In the order of the code: find the signature; verify it and read its manifest strictly; compare that with the names and
     digests of the private copy. Nothing is hashed again.
     """
-    signature = signature_in(artifact, options.signature)
+    signature = signature_in(artifact, options.signature, options.detached)
     if signature is None:
         return _nobody_vouches(artifact, options, unsigned(artifact, options.signature, options.signers))
-    manifest = manifest_in(artifact, signature, options.signers)
-    material = Subject(digest=f"sha256:{signature.sha256}", name=signature.path)
+    allow = frozenset(options.allow)
+    manifest = manifest_in(signature, options.signers, allow)
+    material = signature.subject
     if isinstance(manifest, Finding):
         return _nobody_vouches(artifact, options, manifest, material)
     who = " and ".join(signing.names_of(manifest.signers, options.signers))
-    compared = Comparison.of(manifest, artifact.entries, signature=signature.path, who=who)
+    compared = Comparison.of(manifest, artifact, signature=signature.path, who=who, allow=allow)
     return Report(
         findings=(*_other_name(manifest, who, options.name), *compared.findings()),
         measures={**compared.measures, "signers": float(len(manifest.signers))},

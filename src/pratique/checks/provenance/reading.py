@@ -2,32 +2,56 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
 
 from pratique import documents, oms
-from pratique.artifacts import Artifact, Entry
+from pratique.artifacts import Artifact, Subject
 from pratique.checking import Finding, Severity
-from pratique.errors import EvidenceError, Malformed, SignatureInvalid, Unsupported, WrongSigner
-from pratique.oms import Manifest
+from pratique.errors import EvidenceError, Malformed, SignatureInvalid, WrongSigner
+from pratique.oms import Allow, Manifest
 from pratique.signing import Trusted
 
 _AGAIN = "get the delivery again from the publisher, and ask them what they signed if that does not help"
 _SUFFIXES = (".sig", ".sigstore", ".sigstore.json")
 
 
-def signature_in(artifact: Artifact, path: str) -> Entry | None:
-    """The entry of the signature file; None if there is none."""
-    if artifact.is_file:
-        return None
-    return next((entry for entry in artifact.entries if entry.path == path), None)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureFile:
+    """The bytes of a signature, and what to call it."""
+
+    name: str
+    path: str
+    """Relative path in the artifact; '' if it lies outside."""
+
+    size: int
+    place: Path
+
+    @property
+    def subject(self) -> Subject:
+        """Names it in a report."""
+        return Subject(digest=f"sha256:{hashlib.sha256(self.place.read_bytes()).hexdigest()}", name=self.name)
+
+
+def signature_in(artifact: Artifact, path: str, detached: Path | None = None) -> SignatureFile | None:
+    """The signature file; None if there is none."""
+    if detached is not None:
+        return SignatureFile(name=detached.name, path="", size=detached.stat().st_size, place=detached)
+    found = next((one for one in artifact.entries if one.path == path and not artifact.is_file), None)
+    return SignatureFile(name=path, path=path, size=found.size, place=artifact.path(found)) if found else None
 
 
 def unsigned(artifact: Artifact, path: str, keys: Sequence[Trusted]) -> Finding:
     """What to say about an artifact without a signature."""
     fix = f"get it with its signature from {names(keys)}, who makes one with `pratique sign FOLDER --key KEY`"
     if artifact.is_file:
-        message = f"{artifact.subject.name} is a single file, which cannot carry a signature"
-        fix = "have the publisher put it into a folder and sign the folder"
+        message = f"{artifact.subject.name} is a single file, which cannot carry its signature"
+        fix = (
+            "name the file of its signature with the option `detached`, or have the publisher sign a folder with the file in it"
+        )
     elif any(entry.path.startswith(path + "/") for entry in artifact.entries):
         message = f"{path} is a folder, where the signature should be"
     else:
@@ -37,22 +61,22 @@ def unsigned(artifact: Artifact, path: str, keys: Sequence[Trusted]) -> Finding:
     return _grave("unsigned", message, "", fix)
 
 
-def manifest_in(artifact: Artifact, signature: Entry, keys: Sequence[Trusted]) -> Manifest | Finding:
+def manifest_in(
+    signature: SignatureFile, keys: Sequence[Trusted], allow: AbstractSet[Allow] = frozenset()
+) -> Manifest | Finding:
     """What the signature says, or why it says nothing."""
-    what = signature.path
+    what = signature.name
     try:
         if signature.size > documents.MAX_BYTES:
-            raise Malformed(f"{what} is {signature.size:,} bytes; at most {documents.MAX_BYTES:,} are read")
-        bundle = artifact.path(signature).read_bytes()
-        return oms.read(bundle, keys, what=what)
-    except Unsupported as error:
-        return _grave("unsupported-signature", str(error), what, error.hint)
+            raise Malformed(f"{what} is {signature.size:,} bytes; at most {documents.MAX_BYTES:,} are read", rule="too-large")
+        bundle = signature.place.read_bytes()
+        return oms.read(bundle, keys, what=what, allow=allow)
     except SignatureInvalid as error:
         return _grave("signature-invalid", str(error), what, _AGAIN)
     except WrongSigner:
         return _wrong_signer(bundle, keys, what)
     except EvidenceError as error:
-        return _grave("malformed-signature", str(error), what, error.hint or _AGAIN)
+        return _grave(error.rule or "malformed-signature", str(error), what, error.hint or _AGAIN)
 
 
 def names(keys: Sequence[Trusted]) -> str:
