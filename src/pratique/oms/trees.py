@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from pratique.errors import ArtifactError, ArtifactRefused, Malformed
 from pratique.oms import names
@@ -42,7 +43,12 @@ class Tree:
 
 
 def listing(
-    root: Path, *, skip: AbstractSet[str] = frozenset(), follow: bool = False, allow: AbstractSet[Allow] = frozenset()
+    root: Path,
+    *,
+    skip: AbstractSet[str] = frozenset(),
+    follow: bool = False,
+    tolerant: bool = False,
+    allow: AbstractSet[Allow] = frozenset(),
 ) -> Tree:
     """Every name in a folder; of a single file, its own.
 
@@ -50,6 +56,7 @@ def listing(
         root: the folder or file.
         skip: paths that are not looked at, with all that is in them.
         follow: take what a symbolic link points to for the file or folder itself.
+        tolerant: pass over links, special files and folders that cannot be listed, as if they were not there.
         allow: names that an artifact may not hold.
 
     Raises:
@@ -65,7 +72,7 @@ def listing(
     files: dict[str, Path] = {}
     sizes: dict[str, int] = {}
     folders: list[str] = []
-    for path, found, size in _walk(place, "", skip, follow, (place,)):
+    for path, found, size in _walk(place, "", _How(skip, follow, tolerant), (place,)):
         if path.endswith("/"):
             folders.append(path.rstrip("/"))
         else:
@@ -74,13 +81,21 @@ def listing(
     return Tree(name=name, is_file=False, files=files, sizes=sizes, folders=tuple(folders))
 
 
-def _walk(
-    folder: Path, prefix: str, skip: AbstractSet[str], follow: bool, above: tuple[Path, ...]
-) -> Iterator[tuple[str, Path, int]]:
+class _How(NamedTuple):
+    """What `listing` was asked."""
+
+    skip: AbstractSet[str]
+    follow: bool
+    tolerant: bool
+
+
+def _walk(folder: Path, prefix: str, how: _How, above: tuple[Path, ...]) -> Iterator[tuple[str, Path, int]]:
     """Each file with its size, and each empty folder with a `/` at the end."""
     try:
         found = sorted(os.listdir(folder))
     except OSError as error:
+        if how.tolerant and prefix:
+            return
         raise ArtifactRefused(f"cannot list {prefix or folder}: {error.strerror}", rule="unlistable-folder") from error
     if not found and prefix:
         yield prefix, folder, 0
@@ -88,18 +103,20 @@ def _walk(
         raise ArtifactRefused(f"{prefix[:60]} lies more than {names.LIMITS.depth} folders deep", rule="too-large")
     for one in found:
         path, place = prefix + one, folder / one
-        if path in skip:
+        if path in how.skip:
             continue
         seen = place.lstat()
         if stat.S_ISLNK(seen.st_mode):
-            if not follow:
+            if how.tolerant and not how.follow:
+                continue
+            if not how.follow:
                 raise ArtifactRefused(f"{path} is a symbolic link", hint="replace it by what it points to", rule="symlink")
             place, seen = _target(place, path, above)
         if stat.S_ISDIR(seen.st_mode):
-            yield from _walk(place, path + "/", skip, follow, (*above, place))
+            yield from _walk(place, path + "/", how, (*above, place))
         elif stat.S_ISREG(seen.st_mode):
             yield path, place, seen.st_size
-        else:
+        elif not how.tolerant:
             raise ArtifactRefused(f"{path} is a special file", hint="replace it by a regular file", rule="special-file")
 
 

@@ -65,6 +65,7 @@ def verify(
         Path(folder),
         skip=frozenset(left_out) - manifest.entries.keys() - on_the_way,
         follow=manifest.allow_symlinks and Allow.SYMLINKS in allow,
+        tolerant=Allow.UNSIGNED_FILES in allow,
         allow=allow,
     )
     if tree.is_file:

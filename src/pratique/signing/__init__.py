@@ -22,6 +22,7 @@ Specifications: DSSE v1.0.2 (https://github.com/secure-systems-lab/dsse), Sigsto
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from pratique.signing.certificates import TrustedCertificate as TrustedCertifica
 from pratique.signing.envelopes import BUNDLE as BUNDLE
 from pratique.signing.envelopes import INTOTO as INTOTO
 from pratique.signing.envelopes import Bundle as Bundle
+from pratique.signing.envelopes import Encoding as Encoding
 from pratique.signing.envelopes import Envelope as Envelope
 from pratique.signing.envelopes import Method as Method
 from pratique.signing.envelopes import pae as pae
@@ -107,6 +109,7 @@ def verify(
     payload_type: str = INTOTO,
     what: str = "the bundle",
     now: datetime | None = None,
+    encoding: Encoding = envelopes.DSSE,
 ) -> Verified:
     """Check a bundle's signatures against everybody who is trusted.
 
@@ -116,6 +119,7 @@ def verify(
         payload_type: what the envelope must hold.
         what: names the bundle in errors.
         now: the moment of the verification, for certificates without a timestamp; this moment if left out.
+        encoding: how the payload became what was signed; DSSE's way, unless an older format has its own.
 
     Raises:
         Malformed: not such a bundle, or another payload type.
@@ -123,6 +127,7 @@ def verify(
         WrongSigner: nobody trusted signed it; or it is CertificateRefused, NotLogged, Revoked.
     """
     found = envelopes.read(bundle, what=what)  # 1
+    found = dataclasses.replace(found, envelope=dataclasses.replace(found.envelope, encoding=encoding))
     if found.envelope.payload_type != payload_type:
         raise Malformed(f"{what} holds {found.envelope.payload_type!r}, not {payload_type!r}")
     now = now or datetime.now(timezone.utc)

@@ -125,8 +125,8 @@ class TrustedCertificate:
         stamped = self._stamped(bundle, now)  # 2
         found = authorities.path(leaf, others, self.roots, stamped or now, self.profile)  # 3
         self.subject.ensure(leaf)  # 4
-        message, signatures = bundle.envelope.message, bundle.envelope.signatures
-        if len(signatures) != 1 or not keys.fits(public, signatures[0], message):  # 5
+        message, signatures, hash_ = bundle.envelope.message, bundle.envelope.signatures, bundle.envelope.encoding.hash
+        if len(signatures) != 1 or not keys.fits(public, signatures[0], message, hash_):  # 5
             raise SignatureInvalid(f"the signature on {bundle.what} does not fit its content: it was changed")
         when = f"on {stamped:%Y-%m-%d %H:%M:%S} UTC, by a timestamp" if stamped else f"now, {now:%Y-%m-%d %H:%M:%S} UTC"
         steps = (

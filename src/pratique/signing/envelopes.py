@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from cryptography.hazmat.primitives import hashes
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pratique import documents
@@ -35,6 +36,26 @@ Method = Literal["key", "certificate", "keyless"]
 """How a bundle was signed."""
 
 
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """DSSE's pre-authentication encoding: what is really signed."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """How a payload becomes what is signed. There is one way (`DSSE`), and others only for old formats, when asked for."""
+
+    message: Callable[[str, bytes], bytes]
+    """From a payload type and a payload to the bytes that are signed."""
+
+    hash: hashes.HashAlgorithm | None = None
+    """The hash under the signature; None for the one that belongs to the curve."""
+
+
+DSSE = Encoding(message=pae)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
     """A DSSE envelope, decoded but not verified."""
@@ -42,11 +63,12 @@ class Envelope:
     payload_type: str
     payload: bytes
     signatures: tuple[bytes, ...]
+    encoding: Encoding = DSSE
 
     @property
     def message(self) -> bytes:
         """What was signed, if anything was."""
-        return pae(self.payload_type, self.payload)
+        return self.encoding.message(self.payload_type, self.payload)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +99,6 @@ class Bundle:
     def digest(self) -> str:
         """`sha256:<hex>` over the bundle's bytes: its name in a store."""
         return documents.sha256(self.raw)
-
-
-def pae(payload_type: str, payload: bytes) -> bytes:
-    """DSSE's pre-authentication encoding: what is really signed."""
-    kind = payload_type.encode()
-    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
 def write(payload: bytes, payload_type: str, signature: bytes, material: dict[str, Any]) -> bytes:

@@ -44,10 +44,12 @@ def hint(public: ec.EllipticCurvePublicKey) -> str:
     return hashlib.sha256(pem).hexdigest()
 
 
-def fits(public: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> bool:
-    """Whether a DER-encoded ECDSA signature, with the curve's own hash, fits a message."""
+def fits(
+    public: ec.EllipticCurvePublicKey, signature: bytes, message: bytes, hash_: hashes.HashAlgorithm | None = None
+) -> bool:
+    """Whether a DER-encoded ECDSA signature, with the curve's own hash unless another is given, fits a message."""
     try:
-        public.verify(signature, message, ec.ECDSA(HASHES[public.curve.name]))
+        public.verify(signature, message, ec.ECDSA(hash_ or HASHES[public.curve.name]))
     except InvalidSignature:
         return False
     return True
@@ -113,8 +115,8 @@ class TrustedKey:
         Raises:
             SignatureInvalid: the bundle names this key, but it did not. WrongSigner: it is by another key.
         """
-        message = bundle.envelope.message
-        if any(fits(self.public, signature, message) for signature in bundle.envelope.signatures):
+        message, hash_ = bundle.envelope.message, bundle.envelope.encoding.hash
+        if any(fits(self.public, signature, message, hash_) for signature in bundle.envelope.signatures):
             mark = self.fingerprint
             step = f"the signature fits the bytes under the public key of {self.name}, {mark}"
             return (Witness(fingerprint=mark, actor=mark, who=f"key {mark}", steps=(step,), marks=frozenset({mark})),)
