@@ -26,6 +26,7 @@ from pratique.oms.allowing import Allow as Allow
 from pratique.oms.hashing import SHARD_SIZE as SHARD_SIZE
 from pratique.oms.hashing import Hashing as Hashing
 from pratique.oms.manifests import Manifest as Manifest
+from pratique.oms.manifests import version_numbers as version_numbers
 from pratique.oms.reading import claimed_signer as claimed_signer
 from pratique.oms.reading import read as read
 from pratique.oms.verifying import verify as verify

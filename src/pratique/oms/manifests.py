@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pratique import documents
+from pratique.errors import UsageError
 from pratique.oms import names
 from pratique.oms.hashing import Hashing
 from pratique.signing import Witness
@@ -20,6 +22,25 @@ LEGACY = "https://model_signing/Digests/v0.1"
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 
+VERSION = "version"
+"""The subject's annotation that says which version it is (in-toto's ResourceDescriptor has annotations, OMS lets them be)."""
+
+_NUMBERS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,7}\Z")
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """A version as numbers to compare; `1.4` is `1.4.0`.
+
+    Raises:
+        UsageError: it is anything but numbers with dots between them.
+    """
+    if not _NUMBERS.match(version):
+        raise UsageError(f"{version!r} is not a version", hint="numbers with dots between them, such as 1.4.0")
+    numbers = [int(part) for part in version.split(".")]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
@@ -27,6 +48,9 @@ class Manifest:
 
     model: str
     """What the signer calls it; the folder's or file's name, as a rule."""
+
+    version: str = ""
+    """Which one it is, by the signer's count, such as `1.4.0`; '' if they do not say."""
 
     entries: Mapping[str, tuple[str, ...]]
     """The hex digests of every signed file by relative path: one, or under shards one for each part. Never empty."""
@@ -76,6 +100,7 @@ def statement(
     ignore_paths: Iterable[str] = (),
     hashing: Hashing | None = None,
     sizes: Mapping[str, int] | None = None,
+    version: str = "",
 ) -> bytes:
     """The bytes to sign (sections 5 and 6 of the specification); resources in the order of their names' code points.
 
@@ -85,6 +110,7 @@ def statement(
         ignore_paths: what was left out.
         hashing: how the digests were made.
         sizes: bytes of each file; needed for shards.
+        version: which one it is, such as `1.4.0`; '' for none.
 
     Raises:
         Malformed: `parsing.parse` would refuse it.
@@ -93,10 +119,13 @@ def statement(
     resources = dict(_resources(files, how, sizes or {}))
     names.ensure_paths(sorted(files), "the folder")
     ordered = sorted(resources)
+    subject: dict[str, Any] = {"name": model, "digest": {"sha256": root_of(resources[name] for name in ordered)}}
+    if version:
+        subject["annotations"] = {VERSION: version}
     return documents.canonical(
         {
             "_type": STATEMENT,
-            "subject": [{"name": model, "digest": {"sha256": root_of(resources[name] for name in ordered)}}],
+            "subject": [subject],
             "predicateType": PREDICATE,
             "predicate": {
                 "resources": [{"name": name, "digest": resources[name], "algorithm": how.hash_type} for name in ordered],

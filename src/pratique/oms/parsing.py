@@ -54,7 +54,8 @@ def parse(payload: bytes, signers: frozenset[str], *, what: str, allow: Abstract
             f"the manifest in {what} contradicts itself: its root digest is not that of its files", rule="root-mismatch"
         )
     return Manifest(
-        model=subject.name, entries=entries, hashing=how, sizes=sizes, root="sha256:" + root,
+        model=subject.name, version=subject.annotations.version, root="sha256:" + root,
+        entries=entries, hashing=how, sizes=sizes,
         ignore_paths=tuple(predicate.serialization.ignore_paths), allow_symlinks=predicate.serialization.allow_symlinks,
         signers=signers,
     )  # fmt: skip
@@ -171,7 +172,12 @@ class _Predicate(_Model):
     serialization: _Serialization
 
 
+class _Annotations(_Model, extra="ignore"):
+    version: Annotated[str, Field(max_length=64)] = ""
+
+
 class _Subject(_Model, extra="ignore"):
+    annotations: _Annotations = _Annotations()
     name: Annotated[str, Field(min_length=1, max_length=names.LIMITS.path_length)]
     digest: dict[str, str]
 

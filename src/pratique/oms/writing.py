@@ -30,6 +30,7 @@ def sign(
     signature: str = SIGNATURE,
     hashing: Hashing | None = None,
     ignore: Collection[str] = (),
+    version: str = "",
     allow: AbstractSet[Allow] = frozenset(),
 ) -> bytes:
     """Sign a folder or a file; returns the bundle.
@@ -42,10 +43,11 @@ def sign(
         hashing: which hash, over whole files or shards; sha256 over whole files by default.
         ignore: relative paths that are left out, with all that is in them; recorded in the signature. Whoever verifies with
             Pratique sees what lies there as unsigned, unless told otherwise.
+        version: which one it is, such as `1.4.0`, so that a policy can refuse an older one in its place.
         allow: what is passed over for the format's sake: git's own files, empty folders, under shards empty files.
 
     Raises:
-        UsageError: nothing to sign, or an empty folder or file that this format cannot sign.
+        UsageError: nothing to sign, a version that is none, or an empty folder or file that this format cannot sign.
         ArtifactError: it cannot be read, or holds something that no artifact may hold.
         Malformed: an artifact was opened with raised limits, and no reader would accept its paths.
     """
@@ -58,7 +60,9 @@ def sign(
     _refuse_uncovered(tree, files, folders, how, allow)
     digests = _known(what, how) or how.digest_files(files, sizes=tree.sizes)
     signed = {path: digests[path] for path in files if tree.sizes[path] or not how.shard_size}
-    statement = manifests.statement(tree.name, signed, ignore_paths=left_out, hashing=how, sizes=tree.sizes)
+    if version:
+        manifests.version_numbers(version)
+    statement = manifests.statement(tree.name, signed, ignore_paths=left_out, hashing=how, sizes=tree.sizes, version=version)
     bundle = signing.sign(statement, INTOTO, signer)
     if len(bundle) > documents.MAX_BYTES:
         raise UsageError(
@@ -74,6 +78,7 @@ def write_signature(
     name: str | os.PathLike[str] = "",
     hashing: Hashing | None = None,
     ignore: Collection[str] = (),
+    version: str = "",
     allow: AbstractSet[Allow] = frozenset(),
 ) -> Path:
     """Sign a folder or file and write the signature; returns where it was written.
@@ -85,6 +90,7 @@ def write_signature(
             `..`) is detached. A file's signature lies beside it by default, as `<file>.sig`.
         hashing: see `sign`.
         ignore: see `sign`.
+        version: see `sign`.
         allow: see `sign`.
 
     Raises:
@@ -99,7 +105,7 @@ def write_signature(
         raise UsageError(f"{target} exists; a signature is never overwritten", hint="remove it first to sign again")
     inside = target.is_relative_to(root) and target != root
     signature = target.relative_to(root).as_posix() if inside else ""
-    bundle = sign(root, signer, signature=signature, hashing=hashing, ignore=ignore, allow=allow)
+    bundle = sign(root, signer, signature=signature, hashing=hashing, ignore=ignore, version=version, allow=allow)
     try:
         with target.open("xb") as stream:
             stream.write(bundle)

@@ -6,8 +6,8 @@
 What it cannot see:
 
 - A publisher who signs something bad, and a key that was stolen. A signature says who, not what.
-- An older version of the same model with its own valid signature put in place of a newer one. Pin the digest, or give each
-  version a name of its own and ask for it (`name`).
+- An older version of the same model with its own valid signature put in place of a newer one, unless `min_version` or `subject`
+  is asked for.
 - Another model of the same publisher with its own valid signature, unless `name` is asked for.
 
 Where the format OMS v1.0 is more lenient, the option `allow` names each lenience that a policy takes on itself; without it
@@ -16,6 +16,7 @@ none is on. A file under a hash other than sha256, or under shards, is hashed ag
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -26,6 +27,7 @@ from pratique.checking import Finding, Options, PolicyPath, Report, Severity, ch
 from pratique.checks.provenance.comparing import Comparison
 from pratique.checks.provenance.reading import manifest_in, signature_in, unsigned
 from pratique.checks.provenance.rules import MEASURES, RULES
+from pratique.errors import UsageError
 from pratique.oms import Allow, Manifest
 from pratique.trust import Signers
 
@@ -40,6 +42,14 @@ def _allowed(wanted: tuple[Allow, ...]) -> tuple[Allow, ...]:
     if never := [one.value for one in wanted if one in _NEVER]:
         raise ValueError(f"{never[0]} cannot be allowed: no artifact holds such a thing")
     return tuple(sorted(set(wanted), key=lambda one: one.value))
+
+
+def _version(wanted: str) -> str:
+    try:
+        oms.version_numbers(wanted)
+    except UsageError as error:
+        raise ValueError(error.diagnostics().replace("\nHint: ", "; ")) from error
+    return wanted
 
 
 _NEVER = (Allow.SYMLINKS, Allow.TWIN_NAMES, Allow.UNUSUAL_NAMES)
@@ -64,8 +74,14 @@ class ProvenanceOptions(Options):
     name: str | None = Field(default=None, min_length=1)
     """What the publisher must call it in the signature (by habit, the name of the folder that was signed)."""
 
+    min_version: Annotated[str, AfterValidator(_version)] | None = None
+    """The oldest version to take, such as `1.4.0`, by what the publisher signed (`pratique sign --version`)."""
 
-@check("provenance", version="1", kinds=("model", "dataset"), options=ProvenanceOptions, rules=RULES, measures=MEASURES)
+    subject: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$")
+    """The one artifact to take, by the digest that `pratique digest` prints. It binds names and contents."""
+
+
+@check("provenance", version="2", kinds=("model", "dataset"), options=ProvenanceOptions, rules=RULES, measures=MEASURES)
 def provenance(artifact: Artifact, options: ProvenanceOptions) -> Report:
     """Whether a trusted publisher signed exactly these files (OpenSSF Model Signing v1.0).
 
@@ -83,7 +99,7 @@ def provenance(artifact: Artifact, options: ProvenanceOptions) -> Report:
     who = " and ".join(signing.names_of(manifest.signers, options.signers))
     compared = Comparison.of(manifest, artifact, signature=signature.path, who=who, allow=allow)
     return Report(
-        findings=(*_other_name(manifest, who, options.name), *compared.findings()),
+        findings=(*_other(manifest, artifact, who, options), *compared.findings()),
         measures={**compared.measures, "signers": float(len(manifest.signers))},
         materials=(material, *_signers(manifest, options)),
     )
@@ -95,16 +111,45 @@ def _nobody_vouches(artifact: Artifact, options: ProvenanceOptions, why: Finding
     return Report(findings=(why,), measures=measures, materials=materials)
 
 
-def _other_name(manifest: Manifest, who: str, expected: str | None) -> tuple[Finding, ...]:
-    if expected is None or manifest.model == expected:
-        return ()
-    found = Finding(
-        rule="wrong-name",
-        severity=Severity.CRITICAL,
-        message=f"{who} signed this as {manifest.model!r}, not as {expected!r}: it is another delivery",
-        fix="get the right one, or correct the option `name` if the publisher renamed it",
-    )
-    return (found,)
+def _other(manifest: Manifest, artifact: Artifact, who: str, options: ProvenanceOptions) -> Iterator[Finding]:
+    """Properly signed, but not what was asked for: another model, an older version, another delivery."""
+    if options.name is not None and manifest.model != options.name:
+        yield _grave(
+            "wrong-name",
+            f"{who} signed this as {manifest.model!r}, not as {options.name!r}: it is another delivery",
+            "get the right one, or correct the option `name` if the publisher renamed it",
+        )
+    if options.subject is not None and artifact.subject.digest != options.subject:
+        yield _grave(
+            "wrong-digest",
+            f"this is {artifact.subject.digest}, not {options.subject}",
+            "get the right one, or correct the option `subject` after you have looked at this one",
+        )
+    if options.min_version is not None:
+        yield from _older(manifest, who, options.min_version)
+
+
+def _older(manifest: Manifest, who: str, oldest: str) -> Iterator[Finding]:
+    try:
+        numbers = oms.version_numbers(manifest.version)
+    except UsageError:
+        said = f"as version {manifest.version!r}" if manifest.version else "without a version"
+        yield _grave(
+            "version-missing",
+            f"{who} signed this {said}; there is no telling whether it is {oldest} or newer",
+            "have the publisher sign with `pratique sign --version`, or name the one to take with the option `subject`",
+        )
+        return
+    if numbers < oms.version_numbers(oldest):
+        yield _grave(
+            "version-older",
+            f"{who} signed this as version {manifest.version}, older than {oldest}: somebody may have put it back",
+            "get the newer one",
+        )
+
+
+def _grave(rule: str, message: str, fix: str) -> Finding:
+    return Finding(rule=rule, severity=Severity.CRITICAL, message=message, fix=fix)
 
 
 def _signers(manifest: Manifest, options: ProvenanceOptions) -> tuple[Subject, ...]:
