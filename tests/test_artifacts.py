@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 import tempfile
@@ -91,6 +92,32 @@ def test_writing_into_the_private_copy_is_noticed(model: Path) -> None:
     (artifact.root / "weights.bin").chmod(0o600)
     (artifact.root / "weights.bin").write_bytes(b"evil")
     with pytest.raises(ArtifactChanged):
+        artifact.ensure_unchanged()
+
+
+def test_a_write_that_leaves_no_trace_in_the_inode_is_noticed(model: Path) -> None:
+    """Through a mapping that was made before, bytes change while size, mtime and ctime stay: so all is hashed again."""
+    artifact = open_artifact(model)
+    path = artifact.root / "weights.bin"
+    path.chmod(0o600)
+    with path.open("r+b") as stream, mmap.mmap(stream.fileno(), 0) as mapping:
+        mapping[0] = mapping[0]  # from here on the page takes writes without asking the kernel
+        path.chmod(0o400)
+        before = path.stat()
+        mapping[1] = 0x66
+        after = path.stat()
+        assert (before.st_size, before.st_mtime_ns, before.st_ctime_ns) == (after.st_size, after.st_mtime_ns, after.st_ctime_ns)
+        with pytest.raises(ArtifactChanged, match=r"the content of weights\.bin"):
+            artifact.ensure_unchanged()
+
+
+@pytest.mark.parametrize("name", ["sub/new.py", "new/"])
+def test_an_addition_to_the_private_copy_is_noticed(model: Path, name: str) -> None:
+    artifact = open_artifact(model)
+    folder = artifact.root / ("sub" if "sub" in name else "")
+    folder.chmod(0o700)
+    (artifact.root / name).mkdir() if name.endswith("/") else (artifact.root / name).write_bytes(b"")
+    with pytest.raises(ArtifactChanged, match=f"{name} is new"):
         artifact.ensure_unchanged()
 
 

@@ -15,44 +15,23 @@ import hashlib
 import os
 import re
 import shutil
-import stat
 import tempfile
-import unicodedata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
-from pratique import settings
+from pratique import hashing, listing, settings
 from pratique.errors import ArtifactChanged, ArtifactError, ArtifactRefused
+from pratique.hashing import Progress as Progress
+from pratique.listing import Limits as Limits
+from pratique.listing import Listing
 
 Kind = Literal["model", "dataset", "environment"]
-Progress = Callable[[int], None]
-"""Called with the number of bytes copied since the last call."""
 
-_BLOCK = 1 << 20
 _EMPTY = hashlib.sha256().hexdigest()
 _LISTING = re.compile(rb"[0-9a-f]{64}  [^\n]+\n")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
-_UNSAFE_NAME = re.compile(r"[\x00-\x1f\x7f\\]")
-"""Control characters and the backslash: coreutils escapes them in its listings, and terminals act on them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much we are willing to copy. Each has its own error."""
-
-    files: int = 200_000
-    """Entries in one artifact (files and empty directories)."""
-
-    bytes: int = 1 << 40
-    """Bytes in one artifact, together."""
-
-    depth: int = 32
-    """Folders within folders."""
-
-    path_length: int = 1024
-    """Bytes of one relative path, in UTF-8."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -114,6 +93,9 @@ class Artifact:
     entries: tuple[Entry, ...]
     """Everything in it, sorted by path."""
 
+    limits: Limits = field(default_factory=Limits)
+    """What it was opened under."""
+
     @property
     def is_file(self) -> bool:
         """Whether the artifact is one file rather than a directory."""
@@ -124,14 +106,15 @@ class Artifact:
         return self.root if self.is_file else self.root / entry.path
 
     def ensure_unchanged(self) -> None:
-        """Hash the copy again.
+        """Look at the names and sizes of the copy again, then hash all of it again; docs/decisions/0006 says why all of it.
 
         Raises:
             ArtifactChanged: somebody with our own user's rights wrote into the private copy.
         """
-        now = digest_of(scan(self.root), is_file=self.is_file)
-        if now != self.subject.digest:
-            raise ArtifactChanged(f"the private copy {self.root} was {self.subject.digest} and is now {now}")
+        found = _list(self.root, self.root.name, self.limits)
+        changed = _difference(self.entries, found) or _difference(self.entries, found, _read(found))
+        if changed:
+            raise ArtifactChanged(f"the private copy {self.root} is not what it was: {changed}")
 
 
 def open_artifact(
@@ -163,7 +146,7 @@ def open_artifact(
     except OSError as error:
         raise ArtifactError(f"cannot write snapshots to {shelf}: {error}", hint="set PRATIQUE_HOME") from error
     try:
-        return _snapshot(str(uri), kind, limits, shelf, work, progress or _silent)
+        return _snapshot(str(uri), kind, limits, shelf, work, progress)
     except OSError as error:
         raise ArtifactError(f"cannot copy {uri}: {error.strerror or error}") from error
     finally:
@@ -172,7 +155,7 @@ def open_artifact(
 
 def scan(root: Path, limits: Limits | None = None) -> tuple[Entry, ...]:
     """Hash a local file or directory in place, by the rules of a snapshot. For what nobody else can write to."""
-    return _sorted(_walk(root, root.name, limits or Limits(), None, _silent))
+    return _read(_list(root, root.name, limits or Limits()))
 
 
 def digest_of(entries: tuple[Entry, ...], *, is_file: bool) -> str:
@@ -183,49 +166,80 @@ def digest_of(entries: tuple[Entry, ...], *, is_file: bool) -> str:
     return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _snapshot(uri: str, kind: Kind, limits: Limits, shelf: Path, work: Path, progress: Progress) -> Artifact:
+def _snapshot(uri: str, kind: Kind, limits: Limits, shelf: Path, work: Path, progress: Progress | None) -> Artifact:
+    """The private copy, made in the order of the code: names first, then the bytes, then its place."""
     source, name = _localise(uri, work, limits)
-    copy = work / "copy"
-    entries = _sorted(_walk(source, name, limits, copy, progress))
-    is_file = copy.is_file()
-    if not any(not entry.path.endswith("/") for entry in entries):
+    is_file = source.is_file()
+    found = _list(source, name, limits, follow=False)
+    if not found.files:
         raise ArtifactRefused(f"{uri} holds no file", hint="an empty artifact proves nothing; pass the folder with the files")
-    if is_file and _looks_like_listing(copy):
+    copy = work / "copy"
+    entries = _read(found, copy, progress)
+    if is_file and _looks_like_listing(copy / name):
         raise ArtifactRefused(
             f"{uri} is a list of digests: as a file it would share its digest with the directory that it lists",
             hint="pass the directory itself",
         )
     subject = Subject(digest=digest_of(entries, is_file=is_file), name=name)
     address = f"{subject.hex}-{hashlib.sha256(name.encode()).hexdigest()[:8]}" if is_file else subject.hex
-    root = _settle(copy, shelf / "sha256" / address, name if is_file else "content", entries)
-    return Artifact(root=root, subject=subject, kind=kind, uri=uri, entries=entries)
+    root = _settle(copy, shelf / "sha256" / address, name if is_file else "", entries, limits)
+    return Artifact(root=root, subject=subject, kind=kind, uri=uri, entries=entries, limits=limits)
 
 
-def _settle(copy: Path, home: Path, name: str, entries: tuple[Entry, ...]) -> Path:
+def _settle(copy: Path, home: Path, name: str, entries: tuple[Entry, ...], limits: Limits) -> Path:
     """Move a finished copy to its content address, unless the same bytes already stand there."""
     home.parent.mkdir(exist_ok=True, mode=0o700)
-    root = home / name
+    root = home / (name or "content")
     if home.exists():
-        if root.exists() and _same(root, entries):
+        if root.exists() and _same(root, entries, limits):
             return root
         os.replace(home, copy.parent / "broken")  # somebody wrote into an older snapshot: never reuse it
-    ready = copy.parent / "ready"
-    ready.mkdir(mode=0o700)
-    os.replace(copy, ready / root.name)
+    ready = copy
+    if not name:
+        ready = copy.parent / "ready"
+        ready.mkdir(mode=0o700)
+        os.replace(copy, ready / root.name)
+        _seal(ready / root.name)
     try:
         os.replace(ready, home)
     except OSError:  # another process was faster with the same bytes
-        if not _same(root, entries):
+        if not _same(root, entries, limits):
             raise
-    _seal(root)
     return root
 
 
-def _same(root: Path, entries: tuple[Entry, ...]) -> bool:
+def _same(root: Path, entries: tuple[Entry, ...], limits: Limits) -> bool:
     try:
-        return scan(root) == entries
+        found = _list(root, root.name, limits)
+        return not _difference(entries, found) and _read(found) == entries
     except ArtifactError:
         return False
+
+
+def _list(source: Path, name: str, limits: Limits, *, follow: bool = True) -> Listing:
+    if source.is_file() and not source.is_symlink():
+        return listing.single(source, name, limits)
+    return listing.tree(source, limits, follow=follow)
+
+
+def _read(found: Listing, copy: Path | None = None, progress: Progress | None = None) -> tuple[Entry, ...]:
+    """Hash what was listed, copying it on the way."""
+    digests = hashing.digests(found, copy=copy, progress=progress)
+    files = [Entry(path=one.path, size=one.size, sha256=digest) for one, digest in zip(found.files, digests, strict=True)]
+    folders = [Entry(path=path, size=0, sha256=_EMPTY) for path in found.empty]
+    return tuple(sorted(files + folders, key=attrgetter("path")))  # code points sort as their UTF-8 does
+
+
+def _difference(entries: tuple[Entry, ...], found: Listing, now: tuple[Entry, ...] = ()) -> str:
+    """What differs first from these entries: in names and sizes, or in content once that was read; '' if nothing does."""
+    sizes = {one.path: one.size for one in entries}
+    there = {one.path: one.size for one in found.files} | dict.fromkeys(found.empty, 0)
+    for path in sorted(sizes.keys() ^ there.keys()):
+        return f"{path} is {'missing' if path in sizes else 'new'}"
+    for path, size in sizes.items():
+        if there[path] != size:
+            return f"{path} had {size:,} bytes, and now has {there[path]:,}"
+    return next((f"the content of {old.path}" for old, new in zip(entries, now, strict=False) if old != new), "")
 
 
 def _localise(uri: str, work: Path, limits: Limits) -> tuple[Path, str]:
@@ -279,140 +293,18 @@ def _fetch(filesystem: Any, path: str, names: list[str], target: Path) -> Path:
     return target
 
 
-def _sorted(entries: Iterator[Entry]) -> tuple[Entry, ...]:
-    return tuple(sorted(entries, key=lambda entry: entry.path.encode()))
-
-
-def _walk(source: Path, name: str, limits: Limits, copy: Path | None, progress: Progress) -> Iterator[Entry]:
-    """Yield every entry below `source`, copying each to `copy` on the way.
-
-    1. Names before bytes: an entry with a bad name costs nothing.
-    2. Everything is opened without following symbolic links, and only regular files are read.
-    3. What is hashed is what is written to the copy.
-    """
-    budget = _Budget(limits)
-    if source.is_file() and not source.is_symlink():
-        budget.entry(name)
-        yield _take(source, name, copy, budget, progress)
-    else:
-        yield from _walk_folder(source, "", 0, copy, budget, progress)
-
-
-def _walk_folder(
-    folder: Path, prefix: str, depth: int, copy: Path | None, budget: _Budget, progress: Progress
-) -> Iterator[Entry]:
-    budget.depth(prefix, depth)
-    if copy is not None:
-        copy.mkdir(mode=0o700)
-    try:
-        names = sorted(os.listdir(folder))
-    except OSError as error:
-        raise ArtifactRefused(f"cannot list {prefix or folder}: {error.strerror}") from error
-    _refuse_twins(names, prefix)
-    if not names and prefix:
-        budget.entry(prefix)
-        yield Entry(path=prefix, size=0, sha256=_EMPTY)
-    for name in names:
-        budget.entry(prefix + name)
-    for name in names:
-        path, inner = folder / name, copy / name if copy is not None else None
-        mode = path.lstat().st_mode
-        if stat.S_ISDIR(mode):
-            yield from _walk_folder(path, f"{prefix}{name}/", depth + 1, inner, budget, progress)
-        elif stat.S_ISREG(mode):
-            yield _take(path, prefix + name, inner, budget, progress)
-        else:
-            what = "a symbolic link" if stat.S_ISLNK(mode) else "a special file"
-            raise ArtifactRefused(f"{prefix}{name} is {what}", hint="replace it by a regular file")
-
-
-def _take(path: Path, name: str, copy: Path | None, budget: _Budget, progress: Progress) -> Entry:
-    """Read one file once: hash it, and write the very same bytes to the copy."""
-    digest, size = hashlib.sha256(), 0
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-    except OSError as error:
-        raise ArtifactError(f"cannot read {name}: {error.strerror}") from error
-    with open(descriptor, "rb", buffering=0) as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ArtifactChanged(f"{name} turned into something that is not a regular file")
-        target = open(copy, "xb") if copy is not None else None  # noqa: SIM115
-        try:
-            while block := stream.read(_BLOCK):
-                budget.read(len(block), name)
-                digest.update(block)
-                size += len(block)
-                if target is not None:
-                    target.write(block)
-                progress(len(block))
-        finally:
-            if target is not None:
-                target.close()
-    return Entry(path=name, size=size, sha256=digest.hexdigest())
-
-
-class _Budget:
-    """Counts against the limits, and knows what each one's error says."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.files = 0
-        self.bytes = 0
-
-    def entry(self, path: str) -> None:
-        self.files += 1
-        if self.files > self.limits.files:
-            raise ArtifactRefused(f"more than {self.limits.files:,} entries", hint="split the artifact, or raise Limits.files")
-        try:
-            length = len(path.encode("utf-8"))
-        except UnicodeEncodeError:
-            raise ArtifactRefused(f"the name {path!r} is not UTF-8") from None
-        if length > self.limits.path_length:
-            raise ArtifactRefused(f"the path {path[:60]}... is {length} bytes long; the limit is {self.limits.path_length}")
-        if _UNSAFE_NAME.search(path):
-            raise ArtifactRefused(f"the name {path!r} holds a control character or a backslash")
-
-    def depth(self, path: str, depth: int) -> None:
-        if depth > self.limits.depth:
-            raise ArtifactRefused(f"{path[:60]} lies more than {self.limits.depth} folders deep")
-
-    def read(self, count: int, path: str) -> None:
-        self.bytes += count
-        if self.bytes > self.limits.bytes:
-            raise ArtifactRefused(f"more than {self.limits.bytes:,} bytes, at {path}", hint="raise Limits.bytes")
-
-
-def _refuse_twins(names: list[str], prefix: str) -> None:
-    seen: dict[str, str] = {}
-    for name in names:
-        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-        if folded in seen:
-            raise ArtifactRefused(
-                f"{prefix}{seen[folded]!r} and {name!r} are one name on some file systems", hint="rename one of them"
-            )
-        seen[folded] = name
-
-
 def _looks_like_listing(path: Path) -> bool:
     with path.open("rb") as stream:
         return _LISTING.match(stream.read(2048)) is not None
 
 
 def _seal(root: Path) -> None:
-    """Take away write permission, so that an honest mistake cannot change a snapshot."""
-    for folder, _, files in os.walk(root, topdown=False):
-        for name in files:
-            os.chmod(os.path.join(folder, name), 0o400)
+    """Take away write permission, so that an honest mistake cannot change a snapshot. Its files were made without."""
+    for folder, _, _ in os.walk(root, topdown=False):
         os.chmod(folder, 0o500)
-    if root.is_file():
-        root.chmod(0o400)
 
 
 def _remove(root: Path) -> None:
     for folder, _, _ in os.walk(root):
         os.chmod(folder, 0o700)
     shutil.rmtree(root, ignore_errors=True)
-
-
-def _silent(count: int) -> None:
-    """No progress bar."""
