@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -124,6 +125,7 @@ def open_artifact(
     limits: Limits | None = None,
     into: Path | None = None,
     progress: Progress | None = None,
+    preview: Callable[[Listing], None] | None = None,
 ) -> Artifact:
     """Copy an artifact while hashing it, into a private content-addressed snapshot.
 
@@ -133,6 +135,8 @@ def open_artifact(
         limits: how much to copy at most.
         into: folder of snapshots; `$PRATIQUE_HOME/snapshots` by default.
         progress: called with bytes copied, for a progress bar.
+        preview: called with all names and sizes before a byte is read (of a remote artifact: after it was fetched); it may
+            raise, and only that: what it saw may have changed by the time it is read.
 
     Raises:
         ArtifactError: not there, unreadable, unreachable.
@@ -146,7 +150,7 @@ def open_artifact(
     except OSError as error:
         raise ArtifactError(f"cannot write snapshots to {shelf}: {error}", hint="set PRATIQUE_HOME") from error
     try:
-        return _snapshot(str(uri), kind, limits, shelf, work, progress)
+        return _snapshot(str(uri), kind, limits, shelf, work, progress, preview)
     except OSError as error:
         raise ArtifactError(f"cannot copy {uri}: {error.strerror or error}") from error
     finally:
@@ -166,13 +170,18 @@ def digest_of(entries: tuple[Entry, ...], *, is_file: bool) -> str:
     return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _snapshot(uri: str, kind: Kind, limits: Limits, shelf: Path, work: Path, progress: Progress | None) -> Artifact:
+def _snapshot(
+    uri: str, kind: Kind, limits: Limits, shelf: Path, work: Path, progress: Progress | None,
+    preview: Callable[[Listing], None] | None,
+) -> Artifact:  # fmt: skip
     """The private copy, made in the order of the code: names first, then the bytes, then its place."""
     source, name = _localise(uri, work, limits)
     is_file = source.is_file()
     found = _list(source, name, limits, follow=False)
     if not found.files:
         raise ArtifactRefused(f"{uri} holds no file", hint="an empty artifact proves nothing; pass the folder with the files")
+    if preview is not None:
+        preview(found)
     copy = work / "copy"
     entries = _read(found, copy, progress)
     if is_file and _looks_like_listing(copy / name):

@@ -22,7 +22,7 @@ from __future__ import annotations
 import difflib
 import enum
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -33,6 +33,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, Val
 from pratique import documents
 from pratique.artifacts import Artifact, Kind, Subject, digest_of, scan
 from pratique.errors import ArtifactError, CheckError, CheckUnavailable, Error, UnknownCheck, UsageError
+from pratique.listing import Listing
 
 GROUP = "pratique.checks"
 """The entry-point group in which packages register their checks."""
@@ -182,6 +183,8 @@ class FunctionCheck(Generic[O]):
     rules: Mapping[str, str]
     measures: Mapping[str, str]
     function: Callable[[Artifact, O], Report]
+    preview: Callable[[Listing, O], Iterable[Finding]] | None = None
+    """What names and sizes alone forbid, before a byte is read; see `preview`."""
 
     def __call__(self, artifact: Artifact, options: O, /) -> Report:
         """Call the function."""
@@ -196,13 +199,14 @@ def check(
     options: type[O],
     rules: Mapping[str, str] | None = None,
     measures: Mapping[str, str] | None = None,
+    preview: Callable[[Listing, O], Iterable[Finding]] | None = None,
 ) -> Callable[[Callable[[Artifact, O], Report]], FunctionCheck[O]]:
     """Make a check of a function `(artifact, options) -> Report`."""
 
     def wrap(function: Callable[[Artifact, O], Report]) -> FunctionCheck[O]:
         return FunctionCheck(
             name=name, version=version, kinds=frozenset(kinds), options=options,
-            rules=rules or {}, measures=measures or {}, function=function,
+            rules=rules or {}, measures=measures or {}, function=function, preview=preview,
         )  # fmt: skip
 
     return wrap
@@ -294,6 +298,18 @@ def run(chosen: Check[Any], artifact: Artifact, options: Options) -> Report:
         raise CheckError(f"check {chosen.name!r} returned {type(report).__name__}, not a Report")
     artifact.ensure_unchanged()
     return report
+
+
+def preview(chosen: Check[Any], found: Listing, options: Options) -> tuple[Finding, ...]:
+    """What a check has against an artifact by its names and sizes alone, where reading it would cost more than it is worth.
+
+    It can only refuse, and only spares work: whatever goes wrong here, the check itself says so once the bytes are there.
+    """
+    ask = getattr(chosen, "preview", None)
+    try:
+        return tuple(ask(found, options)) if ask is not None else ()
+    except Exception:
+        return ()
 
 
 def _owner(point: EntryPoint) -> str:

@@ -14,7 +14,7 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ HEX_DIGITS = {"sha256": 64, "blake2b": 128, "blake3": 64}
 """The algorithms of the specification's registry, and how long their digests are."""
 
 _BLOCK = 1 << 20
+_BATCH = 128
 _MOST_SHARD = 1 << 53
 """A larger shard is no exact number in JSON (RFC 8259, section 6)."""
 
@@ -96,16 +97,16 @@ class Hashing:
         self.hasher()  # say what is missing before anything is read
         sizes = sizes or {name: _size(path, name) for name, path in files.items()}
         parts = [_Part(name, start, end) for name in files for start, end in self.ranges(sizes[name])]
-        largest_first = sorted(parts, key=lambda part: part.start - part.end)
+        jobs = list(_jobs(parts))
 
-        def work(part: _Part) -> str:
-            return self._digest(files[part.name], part, sizes[part.name], progress or _silent)
+        def work(job: list[_Part]) -> dict[_Part, str]:
+            return {part: self._digest(files[part.name], part, sizes[part.name], progress or _silent) for part in job}
 
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, len(parts) or 1)) as pool:
-            digests = dict(zip(largest_first, pool.map(work, largest_first), strict=True))
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, len(jobs) or 1)) as pool:
+            done = {part: digest for made in pool.map(work, jobs) for part, digest in made.items()}
         found: dict[str, list[str]] = {name: [] for name in files}
         for part in parts:
-            found[part.name].append(digests[part])
+            found[part.name].append(done[part])
         return {name: tuple(one) for name, one in found.items()}
 
     def _digest(self, path: Path, part: _Part, size: int, progress: Callable[[int], None]) -> str:
@@ -131,6 +132,13 @@ class _Part(NamedTuple):
     name: str
     start: int
     end: int
+
+
+def _jobs(parts: Sequence[_Part]) -> Iterator[list[_Part]]:
+    """Large parts one by one, the largest first; small ones by the hundred, for handing them out costs more than doing them."""
+    yield from ([part] for part in sorted(parts, key=lambda part: part.start - part.end) if part.end - part.start > _BLOCK)
+    small = [part for part in parts if part.end - part.start <= _BLOCK]
+    yield from (small[at : at + _BATCH] for at in range(0, len(small), _BATCH))
 
 
 def _maker(name: str) -> Callable[[], Any]:

@@ -25,9 +25,11 @@ from pratique import oms, signing
 from pratique.artifacts import Artifact, Subject
 from pratique.checking import Finding, Options, PolicyPath, Report, Severity, check
 from pratique.checks.provenance.comparing import Comparison
+from pratique.checks.provenance.previewing import previewed
 from pratique.checks.provenance.reading import manifest_in, signature_in, unsigned
 from pratique.checks.provenance.rules import MEASURES, RULES
 from pratique.errors import UsageError
+from pratique.listing import Listing
 from pratique.oms import Allow, Manifest
 from pratique.trust import Signers
 
@@ -81,7 +83,16 @@ class ProvenanceOptions(Options):
     """The one artifact to take, by the digest that `pratique digest` prints. It binds names and contents."""
 
 
-@check("provenance", version="2", kinds=("model", "dataset"), options=ProvenanceOptions, rules=RULES, measures=MEASURES)
+def _preview(found: Listing, options: ProvenanceOptions) -> Iterator[Finding]:
+    return previewed(
+        found, options.signers, signature=options.signature, detached=options.detached, allow=frozenset(options.allow)
+    )
+
+
+@check(
+    "provenance", version="2", kinds=("model", "dataset"), options=ProvenanceOptions, rules=RULES, measures=MEASURES,
+    preview=_preview,
+)  # fmt: skip
 def provenance(artifact: Artifact, options: ProvenanceOptions) -> Report:
     """Whether a trusted publisher signed exactly these files (OpenSSF Model Signing v1.0).
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pratique.artifacts import Artifact, Subject
 from pratique.checking import Finding, Severity
 from pratique.errors import EvidenceError, Malformed, SignatureInvalid, WrongSigner
 from pratique.oms import Allow, Manifest
+from pratique.oms.hashing import open_regular
 from pratique.signing import Trusted
 
 _AGAIN = "get the delivery again from the publisher, and ask them what they signed if that does not help"
@@ -27,21 +27,35 @@ class SignatureFile:
     path: str
     """Relative path in the artifact; '' if it lies outside."""
 
+    data: bytes
+    """Empty if it is too large to be one."""
+
     size: int
-    place: Path
+
+    @classmethod
+    def read(cls, place: Path, name: str, path: str = "") -> SignatureFile:
+        """Read one, up to what any signature may have.
+
+        Raises:
+            ArtifactError: it cannot be read.
+        """
+        with open(open_regular(place, name), "rb") as stream:
+            data = stream.read(documents.MAX_BYTES + 1)
+        size = max(len(data), place.lstat().st_size)
+        return cls(name=name, path=path, data=data if len(data) <= documents.MAX_BYTES else b"", size=size)
 
     @property
     def subject(self) -> Subject:
         """Names it in a report."""
-        return Subject(digest=f"sha256:{hashlib.sha256(self.place.read_bytes()).hexdigest()}", name=self.name)
+        return Subject(digest=documents.sha256(self.data), name=self.name)
 
 
 def signature_in(artifact: Artifact, path: str, detached: Path | None = None) -> SignatureFile | None:
     """The signature file; None if there is none."""
     if detached is not None:
-        return SignatureFile(name=detached.name, path="", size=detached.stat().st_size, place=detached)
+        return SignatureFile.read(detached, detached.name)
     found = next((one for one in artifact.entries if one.path == path and not artifact.is_file), None)
-    return SignatureFile(name=path, path=path, size=found.size, place=artifact.path(found)) if found else None
+    return SignatureFile.read(artifact.path(found), path, path) if found else None
 
 
 def unsigned(artifact: Artifact, path: str, keys: Sequence[Trusted]) -> Finding:
@@ -69,12 +83,11 @@ def manifest_in(
     try:
         if signature.size > documents.MAX_BYTES:
             raise Malformed(f"{what} is {signature.size:,} bytes; at most {documents.MAX_BYTES:,} are read", rule="too-large")
-        bundle = signature.place.read_bytes()
-        return oms.read(bundle, keys, what=what, allow=allow)
+        return oms.read(signature.data, keys, what=what, allow=allow)
     except SignatureInvalid as error:
         return _grave("signature-invalid", str(error), what, _AGAIN)
     except WrongSigner:
-        return _wrong_signer(bundle, keys, what)
+        return _wrong_signer(signature.data, keys, what)
     except EvidenceError as error:
         return _grave(error.rule or "malformed-signature", str(error), what, error.hint or _AGAIN)
 
