@@ -20,6 +20,7 @@ import click
 from pratique import __version__, errors
 
 KINDS = click.Choice(["model", "dataset", "environment"])
+HASHES = click.Choice(["sha256", "blake2b", "blake3"])
 
 _format = click.option(
     "--format",
@@ -66,30 +67,60 @@ def digest(artifact: str, kind: Any, form: str) -> None:
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--key", type=click.Path(path_type=Path), required=True, help="The publisher's private key.")
-@click.option("--signature", default="model.sig", show_default=True, help="Name of the signature file inside the folder.")
+@click.option(
+    "--certificate", type=click.Path(path_type=Path), help="The publisher's certificate for that key: sign by certificate."
+)
+@click.option("--chain", multiple=True, type=click.Path(path_type=Path), help="Certificates above it (repeatable).")
+@click.option(
+    "--signature", default="", help="Signature file, relative to the folder. [default: model.sig; of a single file, FILE.sig]"
+)
+@click.option("--hash", "hash_type", type=HASHES, default="sha256", show_default=True, help="How files become digests.")
+@click.option("--shards", is_flag=True, help="A digest for each part of a large file instead of one for the whole.")
+@click.option("--shard-size", type=click.IntRange(min=1), help="With --shards: bytes of a part. [default: 1000000000]")
+@click.option("--ignore", multiple=True, help="Relative path to leave out (repeatable); the signature says so.")
+@click.option("--version", default="", help="Which version it is, such as 1.4.0: a policy can refuse older ones.")
 @_format
-def sign(folder: Path, key: Path, signature: str, form: str) -> None:
-    """Sign a model or dataset folder (OpenSSF Model Signing v1.0); writes the signature into it."""
+def sign(
+    folder: Path, key: Path, certificate: Path | None, chain: tuple[Path, ...], signature: str, hash_type: str, shards: bool,
+    shard_size: int | None, ignore: tuple[str, ...], version: str, form: str,
+) -> None:  # fmt: skip
+    """Sign a model or dataset, a folder or one file (OpenSSF Model Signing v1.0), and write the signature."""
     from pratique import oms
-    from pratique.signing import KeySigner
+    from pratique.signing import CertificateSigner, KeySigner
 
-    written = oms.write_signature(folder, KeySigner.load(key), name=signature)
+    if (chain and not certificate) or (shard_size and not shards):
+        raise errors.UsageError("--chain goes with --certificate, and --shard-size with --shards")
+    signer = CertificateSigner.load(key, certificate, chain) if certificate else KeySigner.load(key)
+    hashing = oms.Hashing(hash_type=hash_type, shard_size=(shard_size or oms.SHARD_SIZE) if shards else 0)
+    written = oms.write_signature(folder, signer, name=signature, hashing=hashing, ignore=ignore, version=version)
     _out(form, {"signature": str(written)}, f"signed: {written}")
 
 
 @cli.command()
 @click.argument("target", type=click.Path(path_type=Path))
 @_trusted
+@click.option("--signature", type=click.Path(path_type=Path), help="File of the signature, if it lies elsewhere.")
+@click.option("--allow", multiple=True, help="Lenience of the format to accept, such as git-paths (repeatable).")
 @click.option("--clearance", is_flag=True, help="TARGET is a promotion folder: verify its channel and the bytes behind it.")
 @click.option("--channel", default="production", show_default=True, help="With --clearance: the channel to verify.")
 @_format
-def verify(target: Path, trust: tuple[Path, ...], clearance: bool, channel: str, form: str) -> None:
-    """Verify a signed folder, a signed statement (.sigstore.json), or with --clearance what was promoted."""
+def verify(
+    target: Path, trust: tuple[Path, ...], signature: Path | None, allow: tuple[str, ...], clearance: bool, channel: str,
+    form: str,
+) -> None:  # fmt: skip
+    """Verify a signed folder or file, a signed statement (.sigstore.json), or with --clearance what was promoted."""
     from pratique import verifying
+    from pratique.oms import Allow
     from pratique.signing import TrustedKey
 
     keys = [TrustedKey.load(path.stem, path) for path in trust]
-    result = verifying.channel(str(target), channel, keys) if clearance else verifying.path(target, keys)
+    unknown = sorted(set(allow) - {one.value for one in Allow})
+    if unknown:
+        raise errors.UsageError(f"--allow {unknown[0]} is no lenience", hint=f"one of {', '.join(one.value for one in Allow)}")
+    if clearance:
+        result = verifying.channel(str(target), channel, keys)
+    else:
+        result = verifying.path(target, keys, signature=signature, allow=[Allow(one) for one in allow])
     _out(form, {"holds": True, **result.data}, "\n".join(result.steps))
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
 
-from pratique import checking, documents, promotion, signing
-from pratique.artifacts import Subject, open_artifact
-from pratique.checking import Setting, Severity
-from pratique.errors import ArtifactError, Malformed, SignatureInvalid
+from pratique import documents, promotion, signing
+from pratique.artifacts import Subject
+from pratique.deliveries import Proof as Proof
+from pratique.deliveries import delivery
+from pratique.errors import ArtifactError, Malformed
+from pratique.oms import SUFFIX, Allow
 from pratique.signing import Trusted
 from pratique.statements import (
     PROVENANCE,
@@ -23,24 +23,30 @@ from pratique.statements import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
-    """Why something holds."""
+def path(
+    target: Path,
+    trusted: Sequence[Trusted],
+    *,
+    signature: Path | None = None,
+    allow: Collection[Allow] = (),
+) -> Proof:
+    """Verify a signed folder, a signed file with its signature beside it, or a signed statement in a file.
 
-    steps: tuple[str, ...]
-    """One sentence per step, in order."""
-
-    data: Mapping[str, Any]
-    """The same for machines."""
-
-
-def path(target: Path, trusted: Sequence[Trusted]) -> Proof:
-    """Verify a signed folder, or a signed statement in a file.
+    Args:
+        target: what to verify.
+        trusted: whose signature counts.
+        signature: file of a folder's or file's signature, if it is not `model.sig` in it or `<file>.sig` beside it.
+        allow: what is accepted of a folder or file for the format's sake.
 
     Raises:
         EvidenceError: it does not hold, and why. ArtifactError: it cannot be read.
     """
-    return _folder(target, trusted) if target.is_dir() else _statement(target, trusted)
+    beside = target.with_name(target.name + SUFFIX)
+    if target.is_dir():
+        return delivery(target, trusted, detached=signature, allow=allow)
+    if signature is not None or beside.is_file():
+        return delivery(target, trusted, detached=signature or beside, allow=allow)
+    return _statement(target, trusted)
 
 
 def channel(destination: str, name: str, trusted: Sequence[Trusted]) -> Proof:
@@ -60,27 +66,6 @@ def channel(destination: str, name: str, trusted: Sequence[Trusted]) -> Proof:
             f"3. the {len(artifact.entries)} files at the destination have exactly that digest",
         ),
         data={"subject": one.subject.digest, "signers": signers, "sequence": one.sequence, "expires": stamp(one.expires)},
-    )
-
-
-def _folder(target: Path, trusted: Sequence[Trusted]) -> Proof:
-    provenance = checking.load("provenance")
-    artifact = open_artifact(target)
-    trust = {key.name: key for key in trusted}
-    options = checking.options_for(provenance, {"signers": list(trust)}, Setting(trust=trust))
-    report = checking.run(provenance, artifact, options)
-    grave = [finding for finding in report.findings if finding.severity >= Severity.HIGH]
-    if grave:
-        where = f" (at {grave[0].where})" if grave[0].where else ""
-        raise SignatureInvalid(f"{grave[0].message}{where}; {len(grave)} findings in all", hint=grave[0].fix)
-    count = int(report.measures["signed_files"])
-    return Proof(
-        steps=(
-            f"1. the folder's signature was made by one of: {', '.join(sorted(trust))}",
-            f"2. all {count} signed files are there, unchanged, and there is nothing else",
-            f"3. the folder's digest is {artifact.subject.digest}",
-        ),
-        data={"subject": artifact.subject.digest, "signed_files": count},
     )
 
 
