@@ -8,6 +8,7 @@
     │  └ ArtifactChanged         3     no   changed while we looked at it
     ├ StoreError                 3    yes   the evidence store or the destination failed
     │  └ StoreConflict           3     no   something else stands where these bytes belong
+    ├ ServiceError               3    yes   a signing service did not answer, refused, or answered wrongly
     ├ CheckError                 4     no   a check could not finish: no evidence, so a denial
     │  ├ UnknownCheck            4     no   no installed package registers it, or two do
     │  ├ CheckUnavailable        4     no   an optional dependency is missing
@@ -103,6 +104,13 @@ class StoreConflict(StoreError):
     """Other bytes already stand where these belong; nothing is overwritten."""
 
     retryable = False
+
+
+class ServiceError(Error):
+    """A service that signing needs did not answer, refused, or answered something that does not hold."""
+
+    exit_code = 3
+    retryable = True
 
 
 class CheckError(Error):

@@ -202,11 +202,10 @@ def cleared(
 
 
 def _ensure_trusted(policy: Policy, signer: Signer) -> None:
-    own = signing.fingerprint(signer.public)
-    if own not in {key.fingerprint for key in policy.evidence_keys}:
+    if not any(signing.accepts(one, signer) for one in policy.evidence_keys):
         names = ", ".join(key.name for key in policy.evidence_keys)
         raise PolicyError(
-            f"this gate signs with {own[:19]}…, whose evidence the policy does not trust (it trusts {names})",
+            f"this gate signs with {signing.mark(signer)[:19]}…, whose evidence the policy does not trust (it trusts {names})",
             file=policy.file,
             hint="pass the right key (--key, PRATIQUE_KEY), or list this key's .pub under `trust` and `evidence.signers`",
         )

@@ -14,7 +14,7 @@ Verification, in the order of the code:
 
 It happens offline, and reads nothing but what it is given. The parts: `envelopes` (the format), `trusting` (what the methods
 have in common, and how votes are counted), `keys`, `certificates` (with `authorities`, `subjects`, `timestamps`), `keyless`
-(with `roots`, `logs`, `bodies`, `scts`, `claims`, `publishers`, `sigstore_opinion`).
+(with `roots`, `logs`, `bodies`, `scts`, `claims`, `publishers`, `sigstore_opinion`); `sigstore_signer` signs.
 
 Specifications: DSSE v1.0.2 (https://github.com/secure-systems-lab/dsse), Sigstore bundle v0.3
 (https://github.com/sigstore/protobuf-specs, sigstore_bundle.proto), OpenSSF Model Signing v1.0.
@@ -27,7 +27,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -49,6 +49,8 @@ from pratique.signing.keys import TrustedKey as TrustedKey
 from pratique.signing.keys import fingerprint as fingerprint
 from pratique.signing.keys import hint as hint
 from pratique.signing.keys import own_signer as own_signer
+from pratique.signing.sigstore_signer import SigstoreSigner as SigstoreSigner
+from pratique.signing.sigstore_signer import token_from as token_from
 from pratique.signing.subjects import Subject as Subject
 from pratique.signing.trusting import Trusted as Trusted
 from pratique.signing.trusting import Witness as Witness
@@ -60,7 +62,7 @@ KINDS = (TrustedKey, TrustedCertificate, TrustedIdentity)
 _KEY_HINT = re.compile(r"(sha256:)?[0-9a-f]{64}\Z")
 
 
-class Signer(Protocol):
+class KeyHolder(Protocol):
     """What can sign with a key: a key file, or a token or a key service by the same two members."""
 
     @property
@@ -69,6 +71,28 @@ class Signer(Protocol):
 
     def sign(self, message: bytes) -> bytes:
         """A DER-encoded ECDSA signature over the message."""
+
+
+@runtime_checkable
+class Sealer(Protocol):
+    """What makes whole bundles, because more than a key vouches for it: `CertificateSigner`, `SigstoreSigner`."""
+
+    @property
+    def mark(self) -> str:
+        """Names who signs, as a witness does: `sha256:<hex>`."""
+
+    def seal(self, payload: bytes, payload_type: str) -> bytes:
+        """A bundle around a payload."""
+
+    def trusted(self, name: str = "own") -> Trusted:
+        """This signer as somebody who trusts it would list it."""
+
+    def accepted_by(self, one: Trusted) -> bool:
+        """Whether a signature by it counts for somebody trusted."""
+
+
+Signer = KeyHolder | Sealer
+"""Whoever can sign."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +118,9 @@ class Verified:
 
 def sign(payload: bytes, payload_type: str, signer: Signer) -> bytes:
     """A Sigstore v0.3 bundle around a DSSE envelope with one signature."""
-    material = (
-        envelopes.chain_material(signer.certificates)
-        if isinstance(signer, CertificateSigner)
-        else {"publicKey": {"hint": hint(signer.public)}}
-    )
+    if isinstance(signer, Sealer):
+        return signer.seal(payload, payload_type)
+    material = {"publicKey": {"hint": hint(signer.public)}}
     return envelopes.write(payload, payload_type, signer.sign(pae(payload_type, payload)), material)
 
 
@@ -153,13 +175,20 @@ def verify(
 
 
 def mark(signer: Signer) -> str:
-    """Names who signs, as a witness does: the fingerprint of the key."""
-    return fingerprint(signer.public)
+    """Names who signs, as a witness does: the fingerprint of the key, or of the identity at its issuer."""
+    return signer.mark if isinstance(signer, Sealer) else fingerprint(signer.public)
 
 
 def trust_in(signer: Signer, name: str) -> Trusted:
     """A signer as somebody who trusts it would list it."""
-    return signer.trusted(name) if isinstance(signer, CertificateSigner) else TrustedKey(name=name, public=signer.public)
+    return signer.trusted(name) if isinstance(signer, Sealer) else TrustedKey(name=name, public=signer.public)
+
+
+def accepts(one: Trusted, signer: Signer) -> bool:
+    """Whether a signature by this signer would count for somebody trusted, as things are now."""
+    if isinstance(signer, Sealer):
+        return signer.accepted_by(one) and signer.mark not in one.revoked
+    return isinstance(one, TrustedKey) and one.fingerprint == fingerprint(signer.public) and one.fingerprint not in one.revoked
 
 
 def claimed(bundle: Bundle) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,12 +23,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from pratique import documents
 from pratique.errors import CertificateRefused, SignatureInvalid, UsageError
-from pratique.signing import authorities, keys, subjects, timestamps
+from pratique.signing import authorities, envelopes, keys, subjects, timestamps
 from pratique.signing.authorities import Profile
 from pratique.signing.envelopes import Bundle, Method
 from pratique.signing.keys import KeySigner, read_file
 from pratique.signing.subjects import Subject
-from pratique.signing.trusting import Witness
+from pratique.signing.trusting import Trusted, Witness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +197,20 @@ class CertificateSigner:
     def certificates(self) -> tuple[bytes, ...]:
         """The chain in DER, as a bundle carries it."""
         return tuple(one.public_bytes(serialization.Encoding.DER) for one in self.chain)
+
+    @property
+    def mark(self) -> str:
+        """Names us, as a witness does: the fingerprint of the key."""
+        return keys.fingerprint(self.public)
+
+    def accepted_by(self, one: Trusted) -> bool:
+        """Whether a signature of ours counts for somebody trusted, now."""
+        return isinstance(one, TrustedCertificate) and one.accepts(self.chain, datetime.now(timezone.utc))
+
+    def seal(self, payload: bytes, payload_type: str) -> bytes:
+        """A bundle around a payload, with the chain in it."""
+        signature = self.sign(envelopes.pae(payload_type, payload))
+        return envelopes.write(payload, payload_type, signature, envelopes.chain_material(self.certificates))
 
     def trusted(self, name: str = "own") -> TrustedCertificate:
         """This signer as somebody who trusts the last authority of the chain would list it.

@@ -10,6 +10,7 @@ Format: https://github.com/sigstore/protobuf-specs, sigstore_trustroot.proto, in
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,6 +45,10 @@ class Span:
     def holds(self, at: datetime) -> bool:
         """Whether a moment lies within."""
         return self.start <= at and (self.end is None or at <= self.end)
+
+    def covers(self, times: Sequence[datetime]) -> bool:
+        """Whether all of some moments lie within."""
+        return all(self.holds(at) for at in times)
 
     def __str__(self) -> str:
         end = f" to {self.end:%Y-%m-%d %H:%M:%S} UTC" if self.end else " on"
@@ -136,6 +141,28 @@ class Root:
             raise UsageError(f"{where} is not a trusted root: {at}: {first['msg']}", hint=_HINT) from error
         except (Malformed, ValueError, UnsupportedAlgorithm) as error:
             raise UsageError(f"{where} is not a trusted root: {error}", hint=_HINT) from error
+
+    def as_client_config(self, times: Sequence[datetime] = (), *, endless_timestamps: bool = False) -> str:
+        """What counted at all of these times, in the form that sigstore-python reads; it asks for a signing configuration, too.
+
+        Args:
+            endless_timestamps: leave out until when timestamp authorities count, for a reader that takes it to be exclusive.
+        """
+        endless = {"validFor": {"start": "1970-01-01T00:00:00Z"}} if endless_timestamps else {}
+        trusted = {
+            "mediaType": self.media_type,
+            "tlogs": [dict(one.written) for one in self.logs if one.span.covers(times)],
+            "certificateAuthorities": [dict(one.written) for one in self.authorities if one.span.covers(times)],
+            "ctlogs": [dict(one.written) for one in self.certificate_logs],
+            "timestampAuthorities": [{**one.written, **endless} for one in self.timestamps if one.span.covers(times)],
+        }
+        signing: dict[str, Any] = {
+            "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
+            "caUrls": [], "oidcUrls": [], "rekorTlogUrls": [], "tsaUrls": [],
+            "rekorTlogConfig": {"selector": "ANY"}, "tsaConfig": {"selector": "ANY"},
+        }  # fmt: skip
+        media_type = "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json"
+        return json.dumps({"mediaType": media_type, "trustedRoot": trusted, "signingConfig": signing})
 
 
 def _pairs(models: Sequence[Any], document: Mapping[str, Any], key: str) -> list[tuple[Any, Mapping[str, Any]]]:
