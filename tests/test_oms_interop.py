@@ -8,6 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,9 @@ from hypothesis import strategies as st
 from pratique import oms
 from pratique.errors import ArtifactRefused, WrongSigner, WrongSubject
 from pratique.oms import Allow, Hashing
-from pratique.signing import KeySigner
-from pratique.testing import folder_of
+from pratique.signing import KeySigner, Subject, TrustedCertificate, publishers
+from pratique.testing import certificates, folder_of
+from pratique.testing.sigstore import FakeSigstore, tokens
 
 from .forging import KEY, SUPPLIER, signed, statement_of
 from .test_oms import FILES, digests
@@ -159,6 +163,110 @@ def test_we_read_their_single_file(tmp_path: Path) -> None:
     one.write_bytes(b"2")
     with pytest.raises(WrongSubject, match=r"one\.bin was changed"):
         oms.verify(one, theirs, [key.trusted("supplier")])
+
+
+# --- by certificate ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> dict[str, Any]:
+    """A signer, the authority above it, and their files."""
+    root = certificates.Authority.root("root")
+    middle = root.intermediate("middle")
+    signer = middle.signer("CN=release,O=Acme")
+    signer.key.save(tmp_path / "leaf.key")
+    return {
+        "signer": signer,
+        "trusted": root.trusted("acme", Subject(subject="CN=release,O=Acme")),
+        "key": tmp_path / "leaf.key",
+        "leaf": certificates.write_pem(tmp_path / "leaf.pem", signer.chain[:1]),
+        "middle": certificates.write_pem(tmp_path / "middle.pem", [middle.certificate]),
+        "root": certificates.write_pem(tmp_path / "root.pem", [root.certificate]),
+    }
+
+
+def they_verify_certificate(folder: Path, signature: Path, root: Path) -> None:
+    from model_signing import verifying
+
+    verifying.Config().use_certificate_verifier(certificate_chain=[root]).verify(folder, signature)
+
+
+def test_they_verify_what_we_sign_by_certificate(folder: Path, tmp_path: Path, certified: dict[str, Any]) -> None:
+    signature = oms.write_signature(folder, certified["signer"], name=tmp_path / "ours.sig")
+    they_verify_certificate(folder, signature, certified["root"])
+    (folder / "config.json").write_bytes(b"{} ")
+    with pytest.raises(ValueError, match=r"Hash mismatch for .*config\.json"):
+        they_verify_certificate(folder, signature, certified["root"])
+
+
+def test_we_read_what_they_sign_by_certificate(folder: Path, tmp_path: Path, certified: dict[str, Any]) -> None:
+    from model_signing import signing
+
+    config = signing.Config().use_certificate_signer(
+        private_key=certified["key"], signing_certificate=certified["leaf"], certificate_chain=[certified["middle"]]
+    )
+    config.set_hashing_config(hashing_of()).sign(folder, tmp_path / "theirs.sig")
+    theirs = (tmp_path / "theirs.sig").read_bytes()
+    manifest = oms.verify(folder, theirs, [certified["trusted"]])
+    assert manifest.entries == digests(FILES)
+    stranger = certificates.Authority.root("root").trusted("acme", Subject(subject="CN=release,O=Acme"))
+    other = TrustedCertificate(name="acme", roots=certified["trusted"].roots, subject=Subject(subject="CN=other"))
+    for trusted in (stranger, other, SUPPLIER):
+        with pytest.raises(WrongSigner):
+            oms.verify(folder, theirs, [trusted])
+
+
+# --- keyless ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def issuer() -> Iterator[str]:
+    """Where an identity provider describes itself: its client insists on reading that, though the token is at hand."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"authorization_endpoint": "http://127.0.0.1/auth", "token_endpoint": "http://127.0.0.1/token"}')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_keyless_both_ways(folder: Path, tmp_path: Path, issuer: str, version: Any) -> None:
+    from model_signing import signing, verifying
+
+    claims, who = tokens.email("dev@example.com"), {"identity": "dev@example.com", "oidc_issuer": "https://accounts.google.com"}
+    with FakeSigstore() as fake:
+        written = fake.write(tmp_path / "fake", claims, version=version)
+        trust = tmp_path / "trust.json"
+        trust.write_text(
+            json.dumps(
+                {
+                    "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
+                    "trustedRoot": json.loads(written.trusted_root.read_text()),
+                    "signingConfig": json.loads(written.signing_config.read_text()),
+                }
+            )
+        )
+        signer = fake.signer(claims, tmp_path / "ours", version=version)
+        ours = oms.write_signature(folder, signer, name=tmp_path / "ours.sig")
+        verifying.Config().use_sigstore_verifier(**who, trust_config=trust).verify(folder, ours)
+
+        theirs = signing.Config().use_sigstore_signer(identity_token=fake.token(claims), oidc_issuer=issuer, trust_config=trust)
+        theirs.set_hashing_config(hashing_of()).sign(folder, tmp_path / "theirs.sig")
+        trusted = fake.trusted("supplier", publishers.email("dev@example.com", "https://accounts.google.com"))
+        stranger = fake.trusted("supplier", publishers.email("mallory@example.com", "https://accounts.google.com"))
+    bundle = (tmp_path / "theirs.sig").read_bytes()
+    assert oms.verify(folder, bundle, [trusted]).entries == digests(FILES)
+    with pytest.raises(WrongSigner):
+        oms.verify(folder, bundle, [stranger])
 
 
 # --- shards -----------------------------------------------------------------------------------------------------------------
