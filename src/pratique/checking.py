@@ -104,7 +104,10 @@ class Setting:
     """URI of the evidence store."""
 
     trust: Mapping[str, Any] = field(default_factory=dict)
-    """Trusted public keys by the name that the policy gives them (`signing.TrustedKey`)."""
+    """Whose signature counts, by the name that the policy gives them (`signing.Trusted`)."""
+
+    revoked: frozenset[str] = frozenset()
+    """What the policy has revoked. It enters the digest of every option that names signers."""
 
 
 def _resolve(path: Path, info: ValidationInfo) -> Path:

@@ -88,7 +88,11 @@ def _refusal(grave: Sequence[Finding]) -> EvidenceError:
     """The first finding as an error: about the signature, or about files that are not what it covers."""
     first = grave[0]
     where = f" (at {first.where})" if first.where else ""
-    kind = WrongSubject if first.rule in _ANOTHER else WrongSigner if first.rule == "wrong-signer" else SignatureInvalid
+    kind: type[EvidenceError] = SignatureInvalid
+    if first.rule in _ANOTHER:
+        kind = WrongSubject
+    elif first.rule in signing.RULES and first.rule != SignatureInvalid.rule:
+        kind = WrongSigner
     more = f"; {len(grave)} findings in all" if len(grave) > 1 else ""
     return kind(f"{first.message}{where}{more}", hint=first.fix, rule=first.rule)
 

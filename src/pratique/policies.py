@@ -4,7 +4,7 @@
     subject: model
     trust:
       gate:     {key: keys/gate.pub}
-      supplier: {key: keys/supplier.pub}
+      supplier: {github: acme/models, workflow: release.yml, root: sigstore/trusted_root.json}
     evidence: {signers: [gate], max_age: P1D}
     require:
       provenance: {options: {signers: [supplier]}}
@@ -17,8 +17,8 @@ the keys, profiles and suites by content, and a mistake shows at once, with its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from importlib.resources import files
@@ -27,12 +27,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pratique import checking, documents, policy_files, settings, signing
+from pratique import checking, documents, policy_files
 from pratique.artifacts import Kind
 from pratique.checking import Check, Options, Setting, Severity
 from pratique.errors import PolicyError, UnknownCheck, UsageError
-from pratique.policy_files import EvidenceFile, PolicyFile, RequirementFile, Source, TrustFile
-from pratique.signing import Trusted, TrustedKey
+from pratique.policy_files import EvidenceFile, PolicyFile, RequirementFile, Source
+from pratique.signing import Trusted
+from pratique.signing.entries import RevokedFile
 from pratique.statements import stamp
 
 
@@ -69,7 +70,7 @@ class Requirement:
     """Older evidence is stale."""
 
     signers: frozenset[str]
-    """Fingerprints of the keys that may sign it."""
+    """Fingerprints of those under `trust` who may sign it."""
 
     threshold: int
     """How many different ones of them must."""
@@ -105,6 +106,8 @@ class Policy:
 
     file: str
     base: Path
+    revoked: Mapping[str, str] = field(default_factory=dict)
+    """Why each mark is worth nothing any more: digests of artifacts, files, statements, keys, certificates, identities."""
 
     @classmethod
     def load(cls, path: str | Path) -> Policy:
@@ -152,7 +155,7 @@ class Policy:
 
     def setting(self, store: str = "") -> Setting:
         """What surrounds the checks of this policy."""
-        return Setting(base=self.base, store=store, trust=self.trust)
+        return Setting(base=self.base, store=store, trust=self.trust, revoked=frozenset(self.revoked))
 
     def question(self, name: str, store: str = "") -> tuple[Check[Any], Options]:
         """The check of that name and what this policy asks it.
@@ -167,7 +170,7 @@ class Policy:
         return chosen, options
 
     def keys(self, fingerprints: frozenset[str]) -> tuple[Trusted, ...]:
-        """The trusted keys with these fingerprints."""
+        """Those of the trusted who have these fingerprints."""
         return tuple(key for key in self.trust.values() if key.fingerprint in fingerprints)
 
     @property
@@ -194,7 +197,9 @@ def schema() -> dict[str, Any]:
 
 def explain(policy: Policy) -> list[str]:
     """The policy as sentences."""
-    lines = [f"A {policy.subject} is admitted only if all of this holds:"]
+    lines = [f"Trusted: {one.describe()}." for one in policy.trust.values()]
+    lines += [f"Worth nothing any more: {mark[:19]}…, because {reason}" for mark, reason in sorted(policy.revoked.items())]
+    lines.append(f"A {policy.subject} is admitted only if all of this holds:")
     for name, one in policy.require.items():
         signers = ", ".join(sorted({key.name for key in policy.keys(one.signers)}))
         count = f"at least {one.threshold} of {signers}" if one.threshold > 1 or len(one.signers) > 1 else signers
@@ -214,8 +219,9 @@ def explain(policy: Policy) -> list[str]:
 
 
 def _resolve(written: PolicyFile, source: Source, base: Path) -> Policy:
-    trust = {name: _key(name, one, source, base) for name, one in written.trust.items()}
-    setting = Setting(base=base, trust=trust)
+    revoked = _revoked(written.revoked, source, base)
+    trust = {name: _trusted(name, one, revoked, source, base) for name, one in written.trust.items()}
+    setting = Setting(base=base, trust=trust, revoked=frozenset(revoked))
     require = {name: _requirement(name, one, written.evidence, setting, source) for name, one in written.require.items()}
     waivers = tuple(
         Waiver(check=one.check, rule=one.rule, subject=one.subject, reason=one.reason, owner=one.owner, until=one.until)
@@ -228,11 +234,15 @@ def _resolve(written: PolicyFile, source: Source, base: Path) -> Policy:
         raise source.error("an admission must last longer than nothing", ("clearance", "expires"))
     return Policy(
         subject=written.subject, trust=trust, require=require, waivers=waivers, clearance=written.clearance.expires,
-        digest=_digest(written.subject, require, waivers, written.clearance.expires), file=source.file, base=base,
+        digest=_digest(written.subject, require, waivers, written.clearance.expires, revoked), file=source.file, base=base,
+        revoked=revoked,
     )  # fmt: skip
 
 
-def _digest(subject: Kind, require: Mapping[str, Requirement], waivers: tuple[Waiver, ...], expires: timedelta) -> str:
+def _digest(
+    subject: Kind, require: Mapping[str, Requirement], waivers: tuple[Waiver, ...], expires: timedelta,
+    revoked: Iterable[str],
+) -> str:  # fmt: skip
     """Over what decides, and nothing else: names of keys and of files do not enter, their content does."""
     content = {
         "version": 1,
@@ -250,17 +260,27 @@ def _digest(subject: Kind, require: Mapping[str, Requirement], waivers: tuple[Wa
         },
         "waivers": [[w.check, w.rule, w.subject, w.reason, w.owner, stamp(w.until)] for w in waivers],
         "expires": expires.total_seconds(),
+        **({"revoked": sorted(revoked)} if revoked else {}),
     }
     return documents.sha256(documents.canonical(content))
 
 
-def _key(name: str, one: TrustFile, source: Source, base: Path) -> Trusted:
+def _trusted(name: str, one: Any, revoked: Mapping[str, str], source: Source, base: Path) -> Trusted:
     try:
-        if one.own:
-            return signing.own_signer(settings.gate_key()).trusted(name)
-        return TrustedKey.load(name, base / Path(one.key).expanduser())
+        found: Trusted = one.trusted(name, base)
     except UsageError as error:
         raise source.error(str(error), ("trust", name), hint=error.hint) from error
+    return found.renamed(name, frozenset(revoked))
+
+
+def _revoked(written: Sequence[RevokedFile], source: Source, base: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for number, one in enumerate(written):
+        try:
+            found |= dict.fromkeys(one.marks(base), one.reason)
+        except UsageError as error:
+            raise source.error(str(error), ("revoked", number), hint=error.hint) from error
+    return found
 
 
 def _requirement(name: str, one: RequirementFile, defaults: EvidenceFile, setting: Setting, source: Source) -> Requirement:

@@ -49,6 +49,7 @@ from pratique.signing.keys import TrustedKey as TrustedKey
 from pratique.signing.keys import fingerprint as fingerprint
 from pratique.signing.keys import hint as hint
 from pratique.signing.keys import own_signer as own_signer
+from pratique.signing.rules import RULES as RULES
 from pratique.signing.sigstore_signer import SigstoreSigner as SigstoreSigner
 from pratique.signing.sigstore_signer import token_from as token_from
 from pratique.signing.subjects import Subject as Subject

@@ -21,7 +21,7 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from pratique import documents
@@ -39,6 +39,9 @@ _UNDERSTOOD = frozenset(
     }
 )
 """What may be critical, because it is looked at or makes no difference."""
+
+_NARROWING = (x509.NameConstraints, x509.PolicyConstraints, x509.InhibitAnyPolicy)
+"""What narrows whom an authority may certify. It is not weighed here, so such an authority is not taken, critical or not."""
 
 _STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _DEPTH = 10
@@ -89,6 +92,23 @@ STRICT = Profile()
 AS_OMS = Profile(strict=False)
 
 
+UNREADABLE = (
+    ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, x509.InvalidVersion, UnsupportedAlgorithm,
+)  # fmt: skip
+"""What reading a certificate may raise."""
+
+
+def ensure_readable(certificate: x509.Certificate) -> None:
+    """Read every part of a certificate, which is else read when it is asked for.
+
+    Raises:
+        UNREADABLE: one of these.
+    """
+    _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.version
+    _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc, certificate.public_key()
+    _ = certificate.signature_hash_algorithm
+
+
 def parse_der(chain: Sequence[bytes], what: str) -> tuple[x509.Certificate, ...]:
     """Certificates in DER, as a bundle carries them.
 
@@ -98,8 +118,8 @@ def parse_der(chain: Sequence[bytes], what: str) -> tuple[x509.Certificate, ...]
     try:
         found = tuple(x509.load_der_x509_certificate(one) for one in chain)
         for one in found:
-            _ = one.extensions, one.subject, one.issuer, one.version  # parsed when asked for, and that is now
-    except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, UnsupportedAlgorithm) as error:
+            ensure_readable(one)
+    except UNREADABLE as error:
         raise Malformed(f"{what} holds a certificate that is not in order: {plain(str(error))}") from error
     return found
 
@@ -219,6 +239,17 @@ def _may_issue(above: x509.Certificate, between: int) -> bool:
         and (usage is None or usage.key_cert_sign)
         and (purposes is None or ExtendedKeyUsageOID.CODE_SIGNING in purposes)
         and not _strange(above)
+        and not any(extension(above, one) for one in _NARROWING)
+        and _is_strong(above)
+    )
+
+
+def _is_strong(certificate: x509.Certificate) -> bool:
+    public = certificate.public_key()
+    if isinstance(public, rsa.RSAPublicKey):
+        return public.key_size >= 2048
+    return isinstance(public, ed25519.Ed25519PublicKey) or (
+        isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name in HASHES
     )
 
 
@@ -237,7 +268,10 @@ def _ensure_valid(found: Sequence[x509.Certificate], at: datetime) -> None:
 
 def _ensure_understood(leaf: x509.Certificate) -> None:
     if strange := _strange(leaf):
-        raise CertificateRefused(f"{words(leaf)} has a critical extension {strange}, which is not understood")
+        raise CertificateRefused(
+            f"{words(leaf)} has a critical extension {strange}, which is not understood",
+            rule="certificate-not-understood",
+        )
 
 
 def _strange(certificate: x509.Certificate) -> str:

@@ -232,6 +232,11 @@ def load_pem(path: Path) -> tuple[x509.Certificate, ...]:
         UsageError: there are none.
     """
     try:
-        return tuple(x509.load_pem_x509_certificates(read_file(path, "the certificates")))
-    except ValueError as error:
-        raise UsageError(f"{path} holds no PEM certificates", hint="-----BEGIN CERTIFICATE----- ...") from error
+        found = tuple(x509.load_pem_x509_certificates(read_file(path, "the certificates")))
+        for one in found:
+            authorities.ensure_readable(one)
+    except authorities.UNREADABLE as error:
+        raise UsageError(
+            f"{path} holds no PEM certificates that can be read: {error}", hint="-----BEGIN CERTIFICATE----- ..."
+        ) from error
+    return found

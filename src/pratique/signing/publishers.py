@@ -3,7 +3,7 @@
 | written in a policy | must be claimed by the certificate |
 |---|---|
 | `identity: X, issuer: Y` | exactly that identity, by exactly that issuer |
-| `github: org/repo` [, `workflow`, `ref`, `environment`...] | that repository; the workflow file in it; the branch or tag |
+| `github: org/repo` [, `workflow`, `ref`, `runner` ...] | that repository; the workflow file in it; the branch or tag |
 | `gitlab: group/project` [, `config`, `ref`] | that project; the CI configuration in it; the branch or tag |
 | `google: account@project.iam.gserviceaccount.com` | that service account, by Google |
 | `email: dev@example.com, issuer: Y` | that address, by exactly that issuer |
@@ -90,7 +90,7 @@ def github(
     *,
     workflow: str = "",
     ref: str = "",
-    environment_runner: str = "",
+    runner: str = "",
     owner_id: str = "",
     repository_id: str = "",
     issuer: str = GITHUB,
@@ -102,7 +102,7 @@ def github(
         repository: `organisation/repository`.
         workflow: name of the file below `.github/workflows`; any workflow of the repository if left out.
         ref: such as `refs/heads/main`; any branch or tag if left out.
-        environment_runner: `github-hosted` or `self-hosted`; any if left out.
+        runner: `github-hosted` or `self-hosted`; any if left out.
         owner_id: the number of the organisation, which stays when its name is given to somebody else.
         repository_id: the number of the repository, likewise.
         issuer: another one for GitHub Enterprise.
@@ -111,7 +111,7 @@ def github(
     url = f"{host}/{_slug(repository)}"
     path = f"{url}/.github/workflows/{workflow}" if workflow else ""
     claims = {
-        "issuer": issuer, "repository": url, "build_config_path": path, "ref": ref, "runner": environment_runner,
+        "issuer": issuer, "repository": url, "build_config_path": path, "ref": ref, "runner": runner,
         "owner_id": owner_id, "repository_id": repository_id,
     }  # fmt: skip
     words = f"GitHub Actions of {repository}{f', workflow {workflow}' if workflow else ''}{f', {ref}' if ref else ''}"

@@ -79,16 +79,17 @@ class Trusted(Protocol):
         """
 
 
-def votes(witnesses: Iterable[Witness], among: frozenset[str] | None = None) -> int:
+def votes(ballots: Iterable[tuple[str, str]], among: frozenset[str] | None = None) -> int:
     """How many different entries are vouched for by as many different actors (a maximum matching).
 
     Args:
+        ballots: fingerprints of what is trusted, each with the actor who signed as that.
         among: the fingerprints that count; all of them if left out.
     """
     fits: dict[str, set[str]] = {}
-    for one in witnesses:
-        if among is None or one.fingerprint in among:
-            fits.setdefault(one.fingerprint, set()).add(one.actor)
+    for fingerprint, actor in ballots:
+        if among is None or fingerprint in among:
+            fits.setdefault(fingerprint, set()).add(actor)
     taken: dict[str, str] = {}
     return sum(_seat(entry, fits, taken, set()) for entry in sorted(fits))
 

@@ -1,4 +1,4 @@
-"""Whether somebody trusted signed exactly these files: OpenSSF Model Signing v1.0, by key.
+"""Whether somebody trusted signed exactly these files: OpenSSF Model Signing v1.0, by key, by certificate, or keyless.
 
     pratique sign model --key supplier.key
     pratique check provenance model -o signers=supplier.pub
@@ -17,6 +17,7 @@ none is on. A file under a hash other than sha256, or under shards, is hashed ag
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -31,7 +32,7 @@ from pratique.checks.provenance.rules import MEASURES, RULES
 from pratique.errors import UsageError
 from pratique.listing import Listing
 from pratique.oms import Allow, Manifest
-from pratique.trust import Signers
+from pratique.trust import Signers, revoked
 
 
 def _inside(path: str) -> str:
@@ -54,6 +55,8 @@ def _version(wanted: str) -> str:
     return wanted
 
 
+_MEANS = {"key": "key", "certificate": "certificate", "keyless": "identity"}
+
 _NEVER = (Allow.SYMLINKS, Allow.TWIN_NAMES, Allow.UNUSUAL_NAMES)
 """What an artifact refuses whatever was signed."""
 
@@ -62,7 +65,7 @@ class ProvenanceOptions(Options):
     """Whose signature counts, and where it is."""
 
     signers: Signers
-    """Who may have signed: names under the policy's `trust`, or files of public keys relative to the policy."""
+    """Who may have signed: names under the policy's `trust`, files of public keys relative to it, or entries as there."""
 
     signature: Annotated[str, AfterValidator(_inside)] = oms.SIGNATURE
     """Path of the signature inside the artifact."""
@@ -81,6 +84,9 @@ class ProvenanceOptions(Options):
 
     subject: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$")
     """The one artifact to take, by the digest that `pratique digest` prints. It binds names and contents."""
+
+    max_signature_age: timedelta | None = Field(default=None, gt=timedelta(0))
+    """How long ago it may have been signed (ISO 8601, such as P90D), by a timestamp or a log; without either, it is too old."""
 
 
 def _preview(found: Listing, options: ProvenanceOptions) -> Iterator[Finding]:
@@ -109,9 +115,18 @@ def provenance(artifact: Artifact, options: ProvenanceOptions) -> Report:
         return _nobody_vouches(artifact, options, manifest, material)
     who = " and ".join(signing.names_of(manifest.signers, options.signers))
     compared = Comparison.of(manifest, artifact, signature=signature.path, who=who, allow=allow)
+    voters = signing.votes((one.fingerprint, one.actor) for one in manifest.witnesses)
     return Report(
-        findings=(*_other(manifest, artifact, who, options), *compared.findings()),
-        measures={**compared.measures, "signers": float(len(manifest.signers))},
+        findings=(
+            *_revoked(manifest, artifact, options),
+            *_other(manifest, artifact, who, options),
+            *_too_old(manifest, who, options.max_signature_age),
+            *compared.findings(),
+        ),
+        measures={
+            **compared.measures,
+            "signers": float(voters),
+        },
         materials=(material, *_signers(manifest, options)),
     )
 
@@ -164,6 +179,38 @@ def _grave(rule: str, message: str, fix: str) -> Finding:
 
 
 def _signers(manifest: Manifest, options: ProvenanceOptions) -> tuple[Subject, ...]:
-    """The keys that vouch, so that the evidence says which of several trusted ones it was."""
-    keys = {key.fingerprint: key.name for key in options.signers if key.fingerprint in manifest.signers}
-    return tuple(Subject(digest=mark, name=f"key of {name}") for mark, name in sorted(keys.items()))
+    """Who vouches, and by what, so that the evidence says which of several it was, and can be taken back with any of it."""
+    names = {one.fingerprint: f"{_MEANS[one.method]} of {one.name}" for one in options.signers}
+    marks = {mark: names[one.fingerprint] for one in manifest.witnesses for mark in (one.fingerprint, *one.marks)}
+    return tuple(Subject(digest=mark, name=name) for mark, name in sorted(marks.items()))
+
+
+def _revoked(manifest: Manifest, artifact: Artifact, options: ProvenanceOptions) -> Iterator[Finding]:
+    """What the policy has revoked by its digest: all of it, or a file in it."""
+    gone = revoked(options.signers)
+    if artifact.subject.digest in gone:
+        yield _grave("revoked", f"the policy has revoked this very artifact, {artifact.subject.digest}", "do not use it")
+    for entry in artifact.entries:
+        if f"sha256:{entry.sha256}" in gone:
+            yield Finding(
+                rule="revoked", severity=Severity.CRITICAL, where=entry.path, fix="do not use it",
+                message=f"the policy has revoked the file {entry.path}, sha256:{entry.sha256[:16]}…",
+            )  # fmt: skip
+
+
+def _too_old(manifest: Manifest, who: str, limit: timedelta | None) -> Iterator[Finding]:
+    if limit is None:
+        return
+    known = [one.signed_at for one in manifest.witnesses if one.signed_at is not None]
+    if not known:
+        yield _grave(
+            "signature-too-old",
+            f"nobody who is trusted to tell says when {who} signed this; it may be at most {limit} ago",
+            "have it signed keyless, or by certificate with a timestamp",
+        )
+    elif datetime.now(timezone.utc) - min(known) > limit:
+        yield _grave(
+            "signature-too-old",
+            f"{who} signed this on {min(known):%Y-%m-%d %H:%M:%S} UTC; it may be at most {limit} ago",
+            "get a newer one, or have the publisher sign it again",
+        )

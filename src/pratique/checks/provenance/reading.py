@@ -16,6 +16,7 @@ from pratique.oms.hashing import open_regular
 from pratique.signing import Trusted
 
 _AGAIN = "get the delivery again from the publisher, and ask them what they signed if that does not help"
+_HOSTILE = "treat it as hostile; if the publisher changed how they sign, learn that from them by another way than this delivery"
 _SUFFIXES = (".sig", ".sigstore", ".sigstore.json")
 
 
@@ -86,8 +87,10 @@ def manifest_in(
         return oms.read(signature.data, keys, what=what, allow=allow)
     except SignatureInvalid as error:
         return _grave("signature-invalid", str(error), what, _AGAIN)
-    except WrongSigner:
-        return _wrong_signer(signature.data, keys, what)
+    except WrongSigner as error:
+        if error.rule == WrongSigner.rule:
+            return _wrong_signer(signature.data, keys, what)
+        return _grave(error.rule, str(error), what, error.hint or _HOSTILE)
     except EvidenceError as error:
         return _grave(error.rule or "malformed-signature", str(error), what, error.hint or _AGAIN)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pratique import signing
+
 RULES = {
     "unsigned": "there is no signature where one is expected",
     "malformed-signature": "the signature is not a bundle with one manifest in it that everybody reads alike",
@@ -21,8 +23,8 @@ RULES = {
     "name-twins": "the manifest has two names that are one on some file systems",
     "name-escapes": "the manifest has a name that leads out of the folder",
     "name-unusual": "the manifest has a name that is no normal relative path",
-    "signature-invalid": "the signature names a trusted key, but was changed after it was made",
-    "wrong-signer": "it is signed, but by nobody who is trusted for it",
+    **signing.RULES,
+    "signature-too-old": "it was signed longer ago than the policy takes, or nobody who is trusted to tell says when",
     "wrong-name": "it is signed by somebody trusted, but as another model or dataset",
     "version-missing": "the signature does not say which version this is, and one is asked for",
     "version-older": "it is an older version than the policy takes, however well signed",
@@ -40,5 +42,5 @@ MEASURES = {
     "unsigned_files": "files that are there without being covered, allowed or not, apart from the signature itself",
     "changed_files": "covered files whose content is not what was signed",
     "missing_files": "covered files that are not there",
-    "signers": "different trusted keys that signed",
+    "signers": "different signers among those who are trusted",
 }

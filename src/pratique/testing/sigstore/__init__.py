@@ -10,8 +10,8 @@
     fake.faults.add(Fault.SCT_WRONG)            # and wrong in this way
     fake.seal(payload, tokens.github("acme/models"))    # a bundle without a client, at whatever time the clock shows
 
-There are Fulcio, a certificate log, Rekor v1 and v2 and a timestamp authority (RFC 3161); each checks what it is sent as the real
-one does. Nothing here is trusted by anybody who was not given `fake.trusted_root()`. Needs `pip install 'pratique[testing]'`.
+There are Fulcio, a certificate log, Rekor v1 and v2 and a timestamp authority (RFC 3161); each checks what it is sent as the
+real one does. Nobody trusts any of it who was not given `fake.trusted_root()`. Needs `pip install 'pratique[testing]'`.
 """
 
 from __future__ import annotations
