@@ -14,7 +14,8 @@ Verification, in the order of the code:
 
 It happens offline, and reads nothing but what it is given. The parts: `envelopes` (the format), `trusting` (what the methods
 have in common, and how votes are counted), `keys`, `certificates` (with `authorities`, `subjects`, `timestamps`), `keyless`
-(with `roots`, `logs`, `bodies`, `scts`, `claims`, `publishers`, `sigstore_opinion`); `sigstore_signer` signs.
+(with `roots`, `logs`, `bodies`, `scts`, `claims`, `publishers`, `sigstore_opinion`); `signers` (whoever can
+sign) and `sigstore_signer`.
 
 Specifications: DSSE v1.0.2 (https://github.com/secure-systems-lab/dsse), Sigstore bundle v0.3
 (https://github.com/sigstore/protobuf-specs, sigstore_bundle.proto), OpenSSF Model Signing v1.0.
@@ -27,9 +28,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Protocol, runtime_checkable
-
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from pratique.errors import EvidenceError, Malformed, Revoked, WrongSigner
 from pratique.signing import authorities, envelopes
@@ -50,6 +48,13 @@ from pratique.signing.keys import fingerprint as fingerprint
 from pratique.signing.keys import hint as hint
 from pratique.signing.keys import own_signer as own_signer
 from pratique.signing.rules import RULES as RULES
+from pratique.signing.signers import KeyHolder as KeyHolder
+from pratique.signing.signers import Sealer as Sealer
+from pratique.signing.signers import Signer as Signer
+from pratique.signing.signers import accepts as accepts
+from pratique.signing.signers import mark as mark
+from pratique.signing.signers import sealer as sealer
+from pratique.signing.signers import trust_in as trust_in
 from pratique.signing.sigstore_signer import SigstoreSigner as SigstoreSigner
 from pratique.signing.sigstore_signer import token_from as token_from
 from pratique.signing.subjects import Subject as Subject
@@ -61,39 +66,6 @@ KINDS = (TrustedKey, TrustedCertificate, TrustedIdentity)
 """Everything that can be trusted."""
 
 _KEY_HINT = re.compile(r"(sha256:)?[0-9a-f]{64}\Z")
-
-
-class KeyHolder(Protocol):
-    """What can sign with a key: a key file, or a token or a key service by the same two members."""
-
-    @property
-    def public(self) -> ec.EllipticCurvePublicKey:
-        """The key that verifies."""
-
-    def sign(self, message: bytes) -> bytes:
-        """A DER-encoded ECDSA signature over the message."""
-
-
-@runtime_checkable
-class Sealer(Protocol):
-    """What makes whole bundles, because more than a key vouches for it: `CertificateSigner`, `SigstoreSigner`."""
-
-    @property
-    def mark(self) -> str:
-        """Names who signs, as a witness does: `sha256:<hex>`."""
-
-    def seal(self, payload: bytes, payload_type: str) -> bytes:
-        """A bundle around a payload."""
-
-    def trusted(self, name: str = "own") -> Trusted:
-        """This signer as somebody who trusts it would list it."""
-
-    def accepted_by(self, one: Trusted) -> bool:
-        """Whether a signature by it counts for somebody trusted."""
-
-
-Signer = KeyHolder | Sealer
-"""Whoever can sign."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +91,7 @@ class Verified:
 
 def sign(payload: bytes, payload_type: str, signer: Signer) -> bytes:
     """A Sigstore v0.3 bundle around a DSSE envelope with one signature."""
-    if isinstance(signer, Sealer):
-        return signer.seal(payload, payload_type)
-    material = {"publicKey": {"hint": hint(signer.public)}}
-    return envelopes.write(payload, payload_type, signer.sign(pae(payload_type, payload)), material)
+    return sealer(signer).seal(payload, payload_type)
 
 
 def verify(
@@ -173,23 +142,6 @@ def verify(
         signatures=len(found.envelope.signatures),
         witnesses=tuple(witnesses),
     )
-
-
-def mark(signer: Signer) -> str:
-    """Names who signs, as a witness does: the fingerprint of the key, or of the identity at its issuer."""
-    return signer.mark if isinstance(signer, Sealer) else fingerprint(signer.public)
-
-
-def trust_in(signer: Signer, name: str) -> Trusted:
-    """A signer as somebody who trusts it would list it."""
-    return signer.trusted(name) if isinstance(signer, Sealer) else TrustedKey(name=name, public=signer.public)
-
-
-def accepts(one: Trusted, signer: Signer) -> bool:
-    """Whether a signature by this signer would count for somebody trusted, as things are now."""
-    if isinstance(signer, Sealer):
-        return signer.accepted_by(one) and signer.mark not in one.revoked
-    return isinstance(one, TrustedKey) and one.fingerprint == fingerprint(signer.public) and one.fingerprint not in one.revoked
 
 
 def claimed(bundle: Bundle) -> str:

@@ -195,6 +195,8 @@ def _reported(doing: str) -> Iterator[None]:
 
     try:
         yield
+    except EvidenceError as error:
+        raise ServiceError(f"cannot {doing}: the answer does not hold: {error}") from error
     except Error:
         raise
     except IdentityError as error:
