@@ -9,13 +9,17 @@ import os
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from pratique import oms
+from pratique.artifacts import scan
 from pratique.errors import (
     ArtifactChanged,
     ArtifactError,
@@ -26,7 +30,7 @@ from pratique.errors import (
     UsageError,
     WrongSubject,
 )
-from pratique.oms import FORMAT, Allow, Hashing
+from pratique.oms import FORMAT, Allow, Hashing, trees
 from pratique.oms.reading import _LEGACY_ENCODING
 from pratique.signing import INTOTO
 from pratique.signing import sign as sign_bytes
@@ -261,6 +265,42 @@ def test_a_single_file_and_its_name(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"a")
     assert oms.verify(tmp_path / "a", early, [SUPPLIER]).entries == {"a": (A,)}
     assert refused(folder_of(tmp_path / "folder", {"a": b"a"}), early).rule == "names-differ"
+
+
+PART = st.sampled_from(["a", "A", "\u00e9", "e\u0301", "b:0:1", "\n", "."])
+TREE = st.dictionaries(st.lists(PART, min_size=1, max_size=3).map("/".join), st.binary(max_size=3), min_size=1, max_size=5)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(tree=TREE)
+def test_a_folder_is_listed_as_an_artifact_is_or_refused_as_it_is(tree: dict[str, bytes]) -> None:
+    """Two readers of folders, one set of rules."""
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            root = folder_of(Path(place) / "m", tree)
+        except OSError:  # a file where a folder should be
+            assume(False)
+        (root / "nothing").mkdir()
+        try:
+            entries = scan(root)
+        except ArtifactRefused:
+            with pytest.raises(ArtifactRefused):
+                trees.listing(root)
+            return
+        found = trees.listing(root)
+        assert {one.path: one.size for one in entries if not one.path.endswith("/")} == found.sizes
+        assert {one.path.rstrip("/") for one in entries if one.path.endswith("/")} == set(found.folders)
+
+
+@pytest.mark.parametrize("how", [Hashing(), Hashing(hash_type="blake3"), Hashing(shard_size=1 << 20)], ids=str)
+def test_memory_does_not_grow_with_the_files(tmp_path: Path, how: Hashing) -> None:
+    large = folder_of(tmp_path, {"large": b""}) / "large"
+    os.truncate(large, 64 << 20)
+    tracemalloc.start()
+    how.digest_files({"large": large})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < ((os.cpu_count() or 1) + 1) * (2 << 20)
 
 
 # --- only some files ----------------------------------------------------------------------------------------------------------

@@ -256,7 +256,8 @@ def _localise(uri: str, work: Path, limits: Limits) -> tuple[Path, str]:
     if "://" not in uri:
         path = Path(uri)
         if path.is_symlink():
-            raise ArtifactRefused(f"{uri} is a symbolic link", hint=f"pass what it points to: {path.resolve()}")
+            hint = f"pass what it points to: {path.resolve()}"
+            raise ArtifactRefused(f"{uri} is a symbolic link", hint=hint, rule="symlink")
         if not path.exists():
             raise ArtifactError(f"there is nothing at {uri}", hint="pass a file, a folder or a URI such as s3://bucket/model")
         return path, path.resolve().name
