@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "checks" / "provenance-attacks.md"
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 SIGNERS = {*signing.RULES, "signature-too-old"}
-"""Who signed, by what, and when: attacks on certificates and logs are the tests of `pratique.signing`."""
+"""Who signed, by what, and when: the page names those that were measured, `pratique.signing` has tests of many more."""
 ERRORS = {"symlink", "special-file", "unlistable-folder", "changed-meanwhile", "names-differ"}
 """What is no finding, because there is nothing to make one about: an artifact or a folder that is refused outright."""
 
