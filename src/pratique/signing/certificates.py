@@ -145,10 +145,10 @@ class TrustedCertificate:
         try:
             self.profile.ensure(chain[0])
             self.subject.ensure(chain[0])
-            authorities.path(chain[0], chain[1:], self.roots, now, self.profile)
+            found = authorities.path(chain[0], chain[1:], self.roots, now, self.profile)
         except CertificateRefused:
             return False
-        return True
+        return self.revoked.isdisjoint(map(authorities.fingerprint, found))
 
     def _stamped(self, bundle: Bundle, now: datetime) -> datetime | None:
         if not self.timestamps:
