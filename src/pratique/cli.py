@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from pratique import __version__, errors
+from pratique.cli_trust import dsse, signs, trust, trusts
 
 KINDS = click.Choice(["model", "dataset", "environment"])
 HASHES = click.Choice(["sha256", "blake2b", "blake3"])
@@ -32,11 +33,8 @@ _format = click.option(
 )
 _policy = click.option("--policy", type=click.Path(), help="Policy file. [default: the baseline policy]")
 _store = click.option("--store", default="", help="Evidence store, any fsspec URI. [default: $PRATIQUE_STORE]")
-_key = click.option("--key", type=click.Path(path_type=Path), help="Private key that signs. [default: this machine's gate key]")
+_signs = signs("this machine's gate key")
 _kind = click.option("--kind", type=KINDS, default="model", show_default=True, help="What the artifact is.")
-_trusted = click.option(
-    "--trust", "trust", multiple=True, required=True, type=click.Path(path_type=Path), help="Trusted public key."
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -66,11 +64,7 @@ def digest(artifact: str, kind: Any, form: str) -> None:
 
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--key", type=click.Path(path_type=Path), required=True, help="The publisher's private key.")
-@click.option(
-    "--certificate", type=click.Path(path_type=Path), help="The publisher's certificate for that key: sign by certificate."
-)
-@click.option("--chain", multiple=True, type=click.Path(path_type=Path), help="Certificates above it (repeatable).")
+@signs("")
 @click.option(
     "--signature", default="", help="Signature file, relative to the folder. [default: model.sig; of a single file, FILE.sig]"
 )
@@ -81,16 +75,17 @@ def digest(artifact: str, kind: Any, form: str) -> None:
 @click.option("--version", default="", help="Which version it is, such as 1.4.0: a policy can refuse older ones.")
 @_format
 def sign(
-    folder: Path, key: Path, certificate: Path | None, chain: tuple[Path, ...], signature: str, hash_type: str, shards: bool,
-    shard_size: int | None, ignore: tuple[str, ...], version: str, form: str,
+    folder: Path, named: Any, signature: str, hash_type: str, shards: bool, shard_size: int | None, ignore: tuple[str, ...],
+    version: str, form: str,
 ) -> None:  # fmt: skip
     """Sign a model or dataset, a folder or one file (OpenSSF Model Signing v1.0), and write the signature."""
     from pratique import oms
-    from pratique.signing import CertificateSigner, KeySigner
 
-    if (chain and not certificate) or (shard_size and not shards):
-        raise errors.UsageError("--chain goes with --certificate, and --shard-size with --shards")
-    signer = CertificateSigner.load(key, certificate, chain) if certificate else KeySigner.load(key)
+    if shard_size and not shards:
+        raise errors.UsageError("--shard-size goes with --shards")
+    signer = named.choose()
+    if signer is None:
+        raise errors.UsageError("nobody would sign", hint="pass --key, with --certificate or without, or --identity-token")
     hashing = oms.Hashing(hash_type=hash_type, shard_size=(shard_size or oms.SHARD_SIZE) if shards else 0)
     written = oms.write_signature(folder, signer, name=signature, hashing=hashing, ignore=ignore, version=version)
     _out(form, {"signature": str(written)}, f"signed: {written}")
@@ -98,29 +93,26 @@ def sign(
 
 @cli.command()
 @click.argument("target", type=click.Path(path_type=Path))
-@_trusted
+@trusts
 @click.option("--signature", type=click.Path(path_type=Path), help="File of the signature, if it lies elsewhere.")
 @click.option("--allow", multiple=True, help="Lenience of the format to accept, such as git-paths (repeatable).")
 @click.option("--clearance", is_flag=True, help="TARGET is a promotion folder: verify its channel and the bytes behind it.")
 @click.option("--channel", default="production", show_default=True, help="With --clearance: the channel to verify.")
 @_format
 def verify(
-    target: Path, trust: tuple[Path, ...], signature: Path | None, allow: tuple[str, ...], clearance: bool, channel: str,
-    form: str,
+    target: Path, trusted: list[Any], signature: Path | None, allow: tuple[str, ...], clearance: bool, channel: str, form: str,
 ) -> None:  # fmt: skip
     """Verify a signed folder or file, a signed statement (.sigstore.json), or with --clearance what was promoted."""
     from pratique import verifying
     from pratique.oms import Allow
-    from pratique.signing import TrustedKey
 
-    keys = [TrustedKey.load(path.stem, path) for path in trust]
     unknown = sorted(set(allow) - {one.value for one in Allow})
     if unknown:
         raise errors.UsageError(f"--allow {unknown[0]} is no lenience", hint=f"one of {', '.join(one.value for one in Allow)}")
     if clearance:
-        result = verifying.channel(str(target), channel, keys)
+        result = verifying.channel(str(target), channel, trusted)
     else:
-        result = verifying.path(target, keys, signature=signature, allow=[Allow(one) for one in allow])
+        result = verifying.path(target, trusted, signature=signature, allow=[Allow(one) for one in allow])
     _out(form, {"holds": True, **result.data}, "\n".join(result.steps))
 
 
@@ -133,10 +125,10 @@ def verify(
 @click.option("--deny-at", type=click.Choice(["note", "low", "medium", "high", "critical"]), default="high", show_default=True)
 @_kind
 @_store
-@_key
+@_signs
 @_format
 def check(
-    name: str, artifact: str, options: tuple[str, ...], deny_at: str, kind: Any, store: str, key: Path | None, form: str
+    name: str, artifact: str, options: tuple[str, ...], deny_at: str, kind: Any, store: str, named: Any, form: str
 ) -> None:
     """Run one check, keep its signed evidence, and say what it saw."""
     from pratique import checking
@@ -144,7 +136,7 @@ def check(
 
     checking.load(name)
     policy = Policy.single(name, dict(_pair(one) for one in options), kind=kind, deny_at=deny_at)
-    _gate(artifact, policy, store, key, form)
+    _gate(artifact, policy, store, named, form)
 
 
 @cli.command()
@@ -152,18 +144,18 @@ def check(
 @_policy
 @_kind
 @_store
-@_key
+@_signs
 @click.option("--run-id", default="", help="Names the pipeline run in the evidence.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write an HTML report here.")
 @_format
 def gate(
-    artifact: str, policy: str | None, kind: Any, store: str, key: Path | None, run_id: str, report: Path | None, form: str
+    artifact: str, policy: str | None, kind: Any, store: str, named: Any, run_id: str, report: Path | None, form: str
 ) -> None:
     """Run what a policy requires; exit 1 unless the artifact is admitted."""
     from pratique.policies import Policy
 
     chosen = Policy.load(policy) if policy else Policy.baseline(kind)
-    _gate(artifact, chosen, store, key, form, run_id, report)
+    _gate(artifact, chosen, store, named, form, run_id, report)
 
 
 @cli.command()
@@ -172,12 +164,10 @@ def gate(
 @click.option("--to", "destination", required=True, help="Folder of promoted artifacts, any fsspec URI.")
 @click.option("--channel", default="production", show_default=True, help="The pointer to move.")
 @_store
-@_key
+@_signs
 @click.option("--run-id", default="", help="Only evidence of this pipeline run counts.")
 @_format
-def promote(
-    artifact: str, policy: str, destination: str, channel: str, store: str, key: Path | None, run_id: str, form: str
-) -> None:
+def promote(artifact: str, policy: str, destination: str, channel: str, store: str, named: Any, run_id: str, form: str) -> None:
     """Verify all evidence again, copy by digest, and move a channel to it."""
     from pratique import promotion
     from pratique.policies import Policy
@@ -186,7 +176,7 @@ def promote(
     with _progress("copying") as advance:
         done = promotion.promote(
             artifact, policy=Policy.load(policy), destination=destination, channel=channel, store=Store(store),
-            signer=_signer(key), run_id=run_id, progress=advance,
+            signer=_signer(named), run_id=run_id, progress=advance,
         )  # fmt: skip
     one = done.clearance
     data = {
@@ -246,6 +236,10 @@ def policy_schema() -> None:
     from pratique import policies
 
     click.echo(json.dumps(policies.schema(), indent=2))
+
+
+cli.add_command(trust)
+cli.add_command(dsse)
 
 
 @cli.group()
@@ -316,15 +310,15 @@ def _complain(error: errors.Error) -> int:
     return error.exit_code
 
 
-def _gate(
-    artifact: str, policy: Any, store: str, key: Path | None, form: str, run_id: str = "", report: Path | None = None
-) -> None:
+def _gate(artifact: str, policy: Any, store: str, named: Any, form: str, run_id: str = "", report: Path | None = None) -> None:
     from pratique import reports
     from pratique.gate import pass_gate
     from pratique.store import Store
 
     with _progress("checking") as advance:
-        admission = pass_gate(artifact, policy=policy, store=Store(store), signer=_signer(key), run_id=run_id, progress=advance)
+        admission = pass_gate(
+            artifact, policy=policy, store=Store(store), signer=_signer(named), run_id=run_id, progress=advance
+        )
     if report:
         reports.write(report, reports.of_admission(admission, policy))
         click.echo(f"report: {report}", err=True)
@@ -333,10 +327,10 @@ def _gate(
         sys.exit(errors.Denied.exit_code)
 
 
-def _signer(path: Path | None) -> Any:
+def _signer(named: Any) -> Any:
     from pratique import settings, signing
 
-    return signing.KeySigner.load(path) if path else signing.own_signer(settings.gate_key())
+    return named.choose() or signing.own_signer(settings.gate_key())
 
 
 def _pair(text: str) -> tuple[str, Any]:

@@ -11,7 +11,7 @@ from pratique.deliveries import Proof as Proof
 from pratique.deliveries import delivery
 from pratique.errors import ArtifactError, Malformed
 from pratique.oms import SUFFIX, Allow
-from pratique.signing import Trusted
+from pratique.signing import Trusted, Witness
 from pratique.statements import (
     PROVENANCE,
     TEST_RESULT,
@@ -60,10 +60,11 @@ def channel(destination: str, name: str, trusted: Sequence[Trusted]) -> Proof:
     artifact = promotion.verify_promoted(one, destination)
     signers = signing.names_of(vouched.signers, trusted)
     return Proof(
-        steps=(
-            f"1. channel {name} holds promotion number {one.sequence}, signed by {', '.join(signers)}",
-            f"2. it clears {one.subject.digest} until {stamp(one.expires)}, for: {', '.join(one.levels)}",
-            f"3. the {len(artifact.entries)} files at the destination have exactly that digest",
+        steps=_numbered(
+            f"channel {name} holds promotion number {one.sequence}, signed by {', '.join(signers)}",
+            *_whys(vouched.witnesses),
+            f"it clears {one.subject.digest} until {stamp(one.expires)}, for: {', '.join(one.levels)}",
+            f"the {len(artifact.entries)} files at the destination have exactly that digest",
         ),
         data={"subject": one.subject.digest, "signers": signers, "sequence": one.sequence, "expires": stamp(one.expires)},
     )
@@ -82,14 +83,23 @@ def _statement(target: Path, trusted: Sequence[Trusted]) -> Proof:
     subject, says = _READERS[kind](verified.payload)
     signers = signing.names_of(verified.signers, trusted)
     return Proof(
-        steps=(
-            f"1. {target} is a Sigstore bundle of the form v0.3 with an in-toto statement in it",
-            f"2. the signature fits the bytes; signed by {', '.join(signers)}",
-            f"3. it is about {subject.name}, {subject.digest}",
-            f"4. it says: {says}",
+        steps=_numbered(
+            f"{target} is a Sigstore bundle of the form v0.3 with an in-toto statement in it, signed by {', '.join(signers)}",
+            *_whys(verified.witnesses),
+            f"it is about {subject.name}, {subject.digest}",
+            f"it says: {says}",
         ),
         data={"predicate": kind, "subject": subject.digest, "signers": signers, "says": says},
     )
+
+
+def _whys(witnesses: Sequence[Witness]) -> list[str]:
+    """Why each signature holds; one that fits several of those who are trusted is told once."""
+    return list(dict.fromkeys(step for one in witnesses for step in one.steps))
+
+
+def _numbered(*steps: str) -> tuple[str, ...]:
+    return tuple(f"{number}. {step}" for number, step in enumerate(steps, 1))
 
 
 def _evidence(payload: bytes) -> tuple[Subject, str]:

@@ -29,7 +29,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from pratique.errors import EvidenceError, Malformed, Revoked, WrongSigner
+from pratique.errors import EvidenceError, Malformed, Revoked, UsageError, WrongSigner
 from pratique.signing import authorities, envelopes
 from pratique.signing.certificates import CertificateSigner as CertificateSigner
 from pratique.signing.certificates import TrustedCertificate as TrustedCertificate
@@ -164,6 +164,20 @@ def parse_bundle(bundle: bytes, *, what: str = "the bundle") -> tuple[Envelope, 
     """
     found = envelopes.read(bundle, what=what)
     return found.envelope, found.hint
+
+
+def plain(bundle: bytes) -> bytes:
+    """The envelope of a bundle on its own, as DSSE has it (JSON), for readers that know no bundles.
+
+    Raises:
+        Malformed: not a bundle. UsageError: it is keyless, and without its certificate nobody could verify it.
+    """
+    found = envelopes.read(bundle)
+    if found.method == "keyless":
+        raise UsageError(
+            "a keyless signature is nothing without its bundle", hint="sign with a key for tools that read DSSE alone"
+        )
+    return envelopes.plain(found.envelope)
 
 
 def names_of(signers: Iterable[str], trusted: Sequence[Trusted]) -> tuple[str, ...]:

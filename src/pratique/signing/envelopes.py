@@ -103,17 +103,27 @@ class Bundle:
 
 def write(payload: bytes, payload_type: str, signature: bytes, material: dict[str, Any]) -> bytes:
     """The bytes of a bundle with one signature."""
+    envelope = Envelope(payload_type=payload_type, payload=payload, signatures=(signature,))
     return documents.canonical(
         {
             "mediaType": BUNDLE,
             "verificationMaterial": {"tlogEntries": [], **material},
-            "dsseEnvelope": {
-                "payload": base64.b64encode(payload).decode(),
-                "payloadType": payload_type,
-                "signatures": [{"sig": base64.b64encode(signature).decode(), "keyid": ""}],
-            },
+            "dsseEnvelope": _written(envelope),
         }
     )
+
+
+def plain(envelope: Envelope) -> bytes:
+    """The bytes of an envelope on its own."""
+    return documents.canonical(_written(envelope))
+
+
+def _written(envelope: Envelope) -> dict[str, Any]:
+    return {
+        "payload": base64.b64encode(envelope.payload).decode(),
+        "payloadType": envelope.payload_type,
+        "signatures": [{"sig": base64.b64encode(one).decode(), "keyid": ""} for one in envelope.signatures],
+    }
 
 
 def chain_material(chain: Sequence[bytes]) -> dict[str, Any]:
