@@ -17,11 +17,14 @@ help:  ## list what there is
 demo: dev  ## play an honest delivery and the attacks on a real Airflow
 	@$(BIN)/pratique demo --report report/demo.html
 
+# Two processes, a file of tests at a time; one real Airflow each.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
 test: dev  ## run the tests, some minutes
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: dev  ## run the slow tests too, before an issue is resolved
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: dev  ## style, types, layers, generated files
 	$(BIN)/ruff check .

@@ -1,8 +1,10 @@
-"""The gates of Pratique as Kubeflow Pipelines components (KFP v2, `pip install 'pratique[kfp]'`).
+"""The gates of Pratique as Kubeflow Pipelines components (Kubeflow Pipelines 2, `pip install 'pratique[kfp]'`).
 
     from pratique.components import gate, promote_model, uncached
 
 Each lives in a folder of its own, beside its compiled `component.yaml` and a README. `transfer_learning` chains them.
+
+Written by tools/components.py.
 """
 
 from __future__ import annotations
@@ -35,7 +37,17 @@ _HOME = {
     "verify_provenance": "verify_provenance.component",
 }
 
-__all__ = sorted(_HOME)
+__all__ = [
+    "IMAGE",
+    "gate",
+    "promote_model",
+    "scan_artifact",
+    "transfer_learning",
+    "uncached",
+    "validate_dataset",
+    "verify_lineage",
+    "verify_provenance",
+]
 
 
 def __getattr__(name: str) -> object:

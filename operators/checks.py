@@ -25,6 +25,8 @@ class ScanArtifactOperator(CheckOperator):
         *,
         artifact: str | XComArg,
         formats: Sequence[str] = ("csv", "json", "parquet", "safetensors", "text"),
+        pickle_packs: Sequence[str] = (),
+        pickle_globals: Sequence[str] = (),
         max_json_bytes: int = 67108864,
         max_text_bytes: int = 67108864,
         kind: str = "model",
@@ -37,8 +39,12 @@ class ScanArtifactOperator(CheckOperator):
 
         Args:
             artifact: a local path or any fsspec URI, or another task's output.
-            formats: Formats that are allowed. `pickle` means pickles of plain data; one that imports anything is always
-                refused.
+            formats: Formats that are allowed. `pickle`, `torch` (checkpoints) and `npy` (.npy and .npz) hold pickles: of
+                plain data, and of what `pickle_packs` and `pickle_globals` allow.
+            pickle_packs: Allow-lists for pickles: whatever they name may be imported. `torch` for state dicts, `sklearn` and
+                `joblib` for estimators.
+            pickle_globals: Single globals that pickles may import, with their roles: `new acme.nets.Net`. Roles: call, new,
+                ref, state, items, pairs.
             max_json_bytes: Largest JSON document. Tokenizers of large vocabularies take about 35 MB.
             max_text_bytes: Largest text file. CSV and JSON Lines are bounded by the line instead.
             kind: what the artifact is: model or dataset.
@@ -47,7 +53,13 @@ class ScanArtifactOperator(CheckOperator):
             key: path of the private key that signs. Default: this machine's own, PRATIQUE_KEY.
             kwargs: Airflow's own, such as `task_id` and `retries`.
         """
-        options: Mapping[str, Any] = {"formats": formats, "max_json_bytes": max_json_bytes, "max_text_bytes": max_text_bytes}
+        options: Mapping[str, Any] = {
+            "formats": formats,
+            "pickle_packs": pickle_packs,
+            "pickle_globals": pickle_globals,
+            "max_json_bytes": max_json_bytes,
+            "max_text_bytes": max_text_bytes,
+        }
         super().__init__(
             check="artifact", artifact=artifact, options=options, kind=kind, deny_at=deny_at, store=store, key=key, **kwargs
         )
@@ -157,7 +169,7 @@ class VerifyLineageOperator(CheckOperator):
 
 
 class VerifyProvenanceOperator(CheckOperator):
-    """Whether a trusted publisher signed exactly these files (OpenSSF Model Signing v1.0).
+    """Whether a trusted publisher signed exactly these files (OpenSSF Model Signing v1.0, or the manifest of a dataset).
 
     The check `provenance` as a task: keeps its signed evidence, and fails on a finding at or above `deny_at`. There is no
     policy file that a relative path could be relative to, so give absolute ones.
@@ -187,7 +199,8 @@ class VerifyProvenanceOperator(CheckOperator):
             artifact: a local path or any fsspec URI, or another task's output.
             signers: Who may have signed: names under the policy's `trust`, files of public keys relative to it, or entries as
                 there.
-            signature: Path of the signature inside the artifact.
+            signature: Path of the signature inside the artifact. One whose name ends in `.manifest.sigstore.json` is that of
+                a dataset's manifest (`pratique manifest sign`), any other one is of OpenSSF Model Signing.
             detached: File of a signature outside of the artifact, relative to the policy; `signature` is not looked for then.
             allow: What is accepted because the format accepts it: `empty-folders`, `ignored-paths`, `git-paths`, `unsigned-
                 files` ...

@@ -67,7 +67,7 @@ class PromoteModelOperator(PratiqueOperator):
 
     def act(self, run_id: str) -> Outcome:
         """Promote, or raise."""
-        from pratique import promotion
+        from pratique import documents, promotion
         from pratique.operators import telling
         from pratique.policies import Policy
         from pratique.signing import KeySigner
@@ -85,7 +85,7 @@ class PromoteModelOperator(PratiqueOperator):
         for line in telling.verdict_lines(done.verdict):
             self.log.info("%s", line)
         for refused in done.refused:
-            self.log.warning("proves nothing: %s", telling.plain(refused))
+            self.log.warning("proves nothing: %s", documents.short(refused))
         self.log.info("PROMOTED %s to %s, channel %s", pointer["subject"], pointer["uri"], pointer["channel"])
         return Outcome(pointer)
 

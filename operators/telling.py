@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from pratique.documents import short
 from pratique.errors import Denied, Error
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from pratique.statements import Evidence
 
 SCHEMA = "pratique/1"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _SECRET = re.compile(r"//[^/@]*@")
 _REASONS, _WIDTH, _DIGESTS, _FINDINGS = 3, 160, 8, 20
 
@@ -51,8 +51,8 @@ def of_error(error: Error, *, store: str) -> dict[str, Any]:
     if isinstance(error, Denied):
         return _of_verdict(error.verdict, store)
     return {
-        "schema": SCHEMA, "verdict": "undecided", "subject": "", "path": "", "reasons": [plain(str(error), _WIDTH)],
-        "remedy": plain(error.hint, _WIDTH), "store": _public(store),
+        "schema": SCHEMA, "verdict": "undecided", "subject": "", "path": "", "reasons": [short(str(error), _WIDTH)],
+        "remedy": short(error.hint, _WIDTH), "store": _public(store),
     }  # fmt: skip
 
 
@@ -60,19 +60,19 @@ def message(error: Error) -> str:
     """What the task's own error says, a line for each reason."""
     if isinstance(error, Denied):
         return "\n".join(
-            (f"{plain(error.verdict.subject.name)} ({error.verdict.subject.digest})", *verdict_lines(error.verdict))
+            (f"{short(error.verdict.subject.name)} ({error.verdict.subject.digest})", *verdict_lines(error.verdict))
         )
-    return "\n".join(plain(line) for line in error.diagnostics().splitlines())
+    return "\n".join(short(line) for line in error.diagnostics().splitlines())
 
 
 def lines(admission: Admission) -> Iterator[str]:
     """What a gate saw and decided, a line each."""
     verdict = admission.verdict
-    yield f"{plain(verdict.subject.name)}  {verdict.kind}  {verdict.subject.digest}"
+    yield f"{short(verdict.subject.name)}  {verdict.kind}  {verdict.subject.digest}"
     for one in admission.evidence:
         yield from _seen(one.statement)
     for problem in admission.problems:
-        yield f"  could not finish: {plain(problem)}"
+        yield f"  could not finish: {short(problem)}"
     yield from verdict_lines(verdict)
     if verdict.admitted:
         yield f"  use this copy: {admission.artifact.root}"
@@ -87,24 +87,18 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
         return
     yield f"DENIED under policy {verdict.policy_digest[:19]}…"
     for denial in verdict.denials:
-        yield f"  {plain(str(denial))}"
+        yield f"  {short(str(denial))}"
     for fix in list(dict.fromkeys(one.fix for one in verdict.denials if one.fix))[:5]:
-        yield f"  remedy: {plain(fix)}"
-
-
-def plain(text: str, width: int = 500) -> str:
-    """One line without control characters: findings quote strangers, and a log must not be theirs to forge."""
-    line = " ".join(_CONTROL.sub(" ", text).split())
-    return line if len(line) <= width else line[: width - 1] + "…"
+        yield f"  remedy: {short(fix)}"
 
 
 def _seen(evidence: Evidence) -> Iterator[str]:
     report = evidence.report
     measures = ", ".join(f"{name} {value:g}" for name, value in report.measures.items())
-    yield f"  {evidence.check}: {plain(measures) or 'no measures'}"
+    yield f"  {evidence.check}: {short(measures) or 'no measures'}"
     for finding in report.findings[:_FINDINGS]:
         where = f" (at {finding.where})" if finding.where else ""
-        yield f"    {finding.severity.name.lower():<8} {finding.rule}: {plain(finding.message + where)}"
+        yield f"    {finding.severity.name.lower():<8} {finding.rule}: {short(finding.message + where)}"
     if len(report.findings) > _FINDINGS:
         yield f"    and {len(report.findings) - _FINDINGS} more findings; the evidence holds them all"
 
@@ -119,8 +113,8 @@ def _of_verdict(verdict: Verdict, store: str) -> dict[str, Any]:
         "kind": verdict.kind,
         "policy": verdict.policy_digest,
         "evidence": list(verdict.evidence[:_DIGESTS]),
-        "reasons": [plain(str(one), _WIDTH) for one in verdict.denials[:_REASONS]],
-        "remedy": plain(verdict.remedy(), _WIDTH),
+        "reasons": [short(str(one), _WIDTH) for one in verdict.denials[:_REASONS]],
+        "remedy": short(verdict.remedy(), _WIDTH),
         "store": _public(store),
     }
 

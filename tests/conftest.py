@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pratique import cli
 from pratique.signing import KeySigner
 from pratique.store import Store
 from pratique.testing import folder_of
@@ -101,3 +107,48 @@ def store(tmp_path: Path) -> Store:
 def model(tmp_path: Path) -> Path:
     """A folder with two files."""
     return folder_of(tmp_path / "model", {"weights.bin": b"\x00\x01", "sub/config.json": b"{}"})
+
+
+Pratique = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def pratique(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Pratique:
+    """Run the command line in this process; returns (exit code, stdout, stderr)."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pratique", *map(str, words)])
+        code: Any = 0
+        try:
+            cli.main()
+        except SystemExit as done:
+            code = done.code or 0
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def setup(policy_file: Path, model: Path, tmp_path: Path) -> dict[str, Any]:
+    """What a user has at hand: a policy, the gate's keys, a model, a store and a place for what is promoted."""
+    return {
+        "policy": policy_file, "key": policy_file.parent / "gate.key", "pub": policy_file.parent / "gate.pub", "model": model,
+        "store": tmp_path / "store", "to": tmp_path / "production",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def mortal() -> Iterator[None]:
+    """Root may read and write anything. Give up that right (Linux capabilities 1 and 2) for as long as a test lasts."""
+    if os.geteuid() != 0:
+        yield
+        return
+    libc, words = ctypes.CDLL(None, use_errno=True), ctypes.c_uint32 * 6
+    header, held = (ctypes.c_uint32 * 2)(0x20080522, 0), words()
+    assert libc.capget(header, held) == 0
+    less = words(held[0] & ~0b110, *held[1:])
+    assert libc.capset(header, less) == 0
+    yield
+    assert libc.capset(header, held) == 0

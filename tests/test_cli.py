@@ -11,34 +11,7 @@ from typing import Any
 
 import pytest
 
-from pratique import cli
 from pratique.testing import folder_of
-
-
-@pytest.fixture
-def pratique(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run the command line in this process; returns (exit code, stdout, stderr)."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pratique", *map(str, words)])
-        code: Any = 0
-        try:
-            cli.main()
-        except SystemExit as done:
-            code = done.code or 0
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return code, out, err
-
-    return run
-
-
-@pytest.fixture
-def setup(policy_file: Path, model: Path, tmp_path: Path) -> dict[str, Any]:
-    return {
-        "policy": policy_file, "key": policy_file.parent / "gate.key", "pub": policy_file.parent / "gate.pub", "model": model,
-        "store": tmp_path / "store", "to": tmp_path / "production",
-    }  # fmt: skip
 
 
 def gate(setup: dict[str, Any], *more: object) -> list[object]:
@@ -161,3 +134,42 @@ def test_asking_for_help_loads_nothing_heavy() -> None:
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ.copy())
+
+
+def test_a_dataset_and_its_manifest(pratique: Any, setup: dict[str, Any], tmp_path: Path) -> None:
+    data = folder_of(tmp_path / "images", {"train/0.csv": b"0", "train/1.csv": b"1", "labels.csv": b"0,1"})
+    key, trust = setup["key"], ("--trust", setup["pub"])
+    code, out, _ = pratique(
+        "manifest", "sign", data, "--key", key, "--upstream", "lakefs=lakefs://lake/4d5f0c", "--format", "json"
+    )
+    root = json.loads(out)["root"]
+    assert (code, json.loads(out)["files"]) == (0, 3)
+    code, out, _ = pratique("manifest", "verify", data, *trust, "--format", "json")
+    told = json.loads(out)
+    assert (code, told["root"], told["upstream"]) == (0, root, [{"kind": "lakefs", "id": "lakefs://lake/4d5f0c"}])
+    assert pratique("manifest", "audit", data, *trust)[0] == 0
+    assert pratique("verify", data / "dataset.manifest.sigstore.json", *trust)[0] == 0
+    assert pratique("verify", data, *trust)[0] == 0
+
+    assert pratique("manifest", "prove", data, "train/", "labels.csv", *trust, "-o", tmp_path / "proof.json")[0] == 0
+    (data / "dataset.manifest.jsonl").rename(tmp_path / "lines")
+    code, out, err = pratique("manifest", "verify", data, *trust)
+    assert (code, "cannot read" in err) == (3, True)
+    proof = ("--proof", tmp_path / "proof.json")
+    assert pratique("manifest", "verify", data, "--file", "train/", *proof, *trust)[0] == 0
+    assert pratique("manifest", "verify", data, *proof, *trust)[0] == 2
+
+    (tmp_path / "lines").rename(data / "dataset.manifest.jsonl")
+    (data / "train" / "1.csv").write_bytes(b"2")
+    for words in (("--file", "train/1.csv", *proof), ("--file", "train/"), ()):
+        code, _, err = pratique("manifest", "verify", data, *words, *trust)
+        assert (code, "train/1.csv is not what was signed" in err) == (5, True)
+    assert pratique("manifest", "audit", data, *trust)[0] == 5
+    assert pratique("manifest", "verify", data, "--file", "labels.csv", *trust)[0] == 0
+
+    newer = folder_of(tmp_path / "newer", {"labels.csv": b"0,1"})
+    before = ("--previous", data / "dataset.manifest.sigstore.json")
+    assert pratique("manifest", "sign", newer, "--key", key, *before)[0] == 0
+    code, out, _ = pratique("manifest", "verify", newer, *trust, "--format", "json")
+    assert json.loads(out)["previous"] == root
+    assert pratique("manifest", "sign", newer, "--key", key)[0] == 2

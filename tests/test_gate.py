@@ -350,7 +350,8 @@ def test_a_crash_at_any_point_leaves_the_old_state_or_the_new_one(
     after = read_channel(str(tmp_path / "production"), "production", [PROMOTER.trusted()], now=NOW).statement
     assert after == before
     verify_promoted(after, str(tmp_path / "production"))
-    assert door(second).clearance.sequence == 2
+    taken = step == "replace"  # the number was in the history by then, and no number is given twice
+    assert door(second).clearance.sequence == (3 if taken else 2)
 
 
 def test_promotion_to_an_object_store(admit: Any, door: Any, model: Path) -> None:

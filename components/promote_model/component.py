@@ -38,5 +38,5 @@ def promote_model(
     """
     from pratique import steps
 
-    given = {"policy": policy, "store": store, "key": key, "run_id": run_id}
-    return steps.promote(model, clearance, destination=destination, channel=channel, **given)
+    asked = {"policy": policy, "store": store, "key": key, "run_id": run_id}
+    return steps.promote(model, clearance, destination=destination, channel=channel, **asked)

@@ -14,15 +14,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
-from pratique import hashing, listing, settings
+from pratique import files, hashing, listing, settings
 from pratique.errors import ArtifactChanged, ArtifactError, ArtifactRefused
 from pratique.hashing import Progress as Progress
 from pratique.listing import Limits as Limits
@@ -107,7 +105,7 @@ class Artifact:
         return self.root if self.is_file else self.root / entry.path
 
     def ensure_unchanged(self) -> None:
-        """Look at the names and sizes of the copy again, then hash all of it again; docs/decisions/0006 says why all of it.
+        """Look at the names and sizes of the copy again, then hash all of it again; docs/decisions/0010 says why all of it.
 
         Raises:
             ArtifactChanged: somebody with our own user's rights wrote into the private copy.
@@ -146,20 +144,19 @@ def open_artifact(
     limits = limits or Limits()
     try:
         shelf.mkdir(parents=True, exist_ok=True, mode=0o700)
-        work = Path(tempfile.mkdtemp(prefix=".incoming-", dir=shelf))
+        with files.workshop(shelf, ".incoming-") as work:
+            return _snapshot(str(uri), kind, limits, shelf, work, progress, preview)
     except OSError as error:
-        raise ArtifactError(f"cannot write snapshots to {shelf}: {error}", hint="set PRATIQUE_HOME") from error
-    try:
-        return _snapshot(str(uri), kind, limits, shelf, work, progress, preview)
-    except OSError as error:
-        raise ArtifactError(f"cannot copy {uri}: {error.strerror or error}") from error
-    finally:
-        _remove(work)
+        why = error.strerror or error
+        raise ArtifactError(f"cannot copy {uri} to {shelf}: {why}", hint="is there room? PRATIQUE_HOME says where") from error
 
 
 def scan(root: Path, limits: Limits | None = None) -> tuple[Entry, ...]:
     """Hash a local file or directory in place, by the rules of a snapshot. For what nobody else can write to."""
-    return _read(_list(root, root.name, limits or Limits()))
+    try:
+        return _read(_list(root, root.name, limits or Limits()))
+    except OSError as error:
+        raise ArtifactError(f"cannot read {root}: {error.strerror or error}") from error
 
 
 def digest_of(entries: tuple[Entry, ...], *, is_file: bool) -> str:
@@ -234,9 +231,9 @@ def _list(source: Path, name: str, limits: Limits, *, follow: bool = True) -> Li
 def _read(found: Listing, copy: Path | None = None, progress: Progress | None = None) -> tuple[Entry, ...]:
     """Hash what was listed, copying it on the way."""
     digests = hashing.digests(found, copy=copy, progress=progress)
-    files = [Entry(path=one.path, size=one.size, sha256=digest) for one, digest in zip(found.files, digests, strict=True)]
-    folders = [Entry(path=path, size=0, sha256=_EMPTY) for path in found.empty]
-    return tuple(sorted(files + folders, key=attrgetter("path")))  # code points sort as their UTF-8 does
+    entries = [Entry(path=one.path, size=one.size, sha256=digest) for one, digest in zip(found.files, digests, strict=True)]
+    entries += [Entry(path=path, size=0, sha256=_EMPTY) for path in found.empty]
+    return tuple(sorted(entries, key=attrgetter("path")))  # code points sort as their UTF-8 does
 
 
 def _difference(entries: tuple[Entry, ...], found: Listing, now: tuple[Entry, ...] = ()) -> str:
@@ -253,10 +250,12 @@ def _difference(entries: tuple[Entry, ...], found: Listing, now: tuple[Entry, ..
 
 def _localise(uri: str, work: Path, limits: Limits) -> tuple[Path, str]:
     """A local path to copy from. Remote artifacts are downloaded next to the snapshot first, within the limits."""
-    if "://" not in uri:
-        path = Path(uri)
+    if "://" not in uri or uri.startswith(("file://", "local://")):
+        path = Path(uri.partition("://")[2] if "://" in uri else uri)  # never by fsspec, which follows symbolic links
+        if not uri.strip():
+            raise ArtifactRefused("the path of the artifact is empty", hint="is a variable, or a template, not set?")
         if path.is_symlink():
-            hint = f"pass what it points to: {path.resolve()}"
+            hint = f"pass what it points to: {os.readlink(path)}"
             raise ArtifactRefused(f"{uri} is a symbolic link", hint=hint, rule="symlink")
         if not path.exists():
             raise ArtifactError(f"there is nothing at {uri}", hint="pass a file, a folder or a URI such as s3://bucket/model")
@@ -312,9 +311,3 @@ def _seal(root: Path) -> None:
     """Take away write permission, so that an honest mistake cannot change a snapshot. Its files were made without."""
     for folder, _, _ in os.walk(root, topdown=False):
         os.chmod(folder, 0o500)
-
-
-def _remove(root: Path) -> None:
-    for folder, _, _ in os.walk(root):
-        os.chmod(folder, 0o700)
-    shutil.rmtree(root, ignore_errors=True)

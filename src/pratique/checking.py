@@ -22,6 +22,7 @@ from __future__ import annotations
 import difflib
 import enum
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
@@ -34,6 +35,8 @@ from pratique import documents
 from pratique.artifacts import Artifact, Kind, Subject, digest_of, scan
 from pratique.errors import ArtifactError, CheckError, CheckUnavailable, Error, UnknownCheck, UsageError
 from pratique.listing import Listing
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 GROUP = "pratique.checks"
 """The entry-point group in which packages register their checks."""
@@ -112,10 +115,12 @@ class Setting:
 
 def _resolve(path: Path, info: ValidationInfo) -> Path:
     base = info.context.base if isinstance(info.context, Setting) else Path()
-    found: Path = base / path.expanduser()
-    if not found.exists():
-        raise ValueError(f"there is no file {found}")
-    return found
+    try:
+        found: Path = base / path.expanduser()
+        return found.resolve(strict=True)  # a mounted ConfigMap is made of links
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, or the home of nobody
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"there is no file {base / path} ({why})") from error
 
 
 def _content(path: Path) -> str:
@@ -138,6 +143,8 @@ class Options(BaseModel):
             return documents.sha256(documents.canonical(self.model_dump(mode="json")))
         except ArtifactError as error:
             raise UsageError(f"cannot read a file that options name: {error}", hint=error.hint) from error
+        except ValueError as error:  # infinity, NaN, half a character
+            raise UsageError(f"an option has a value that cannot be written down: {error}") from error
 
 
 O_contra = TypeVar("O_contra", bound=Options, contravariant=True)
@@ -223,6 +230,8 @@ def installed() -> dict[str, EntryPoint]:
     """
     found: dict[str, EntryPoint] = {}
     for point in sorted(entry_points(group=GROUP), key=lambda one: (one.name, one.value)):
+        if not _NAME.match(point.name):
+            raise UnknownCheck(f"{_owner(point)} registers {point.name!r}, which is no check's name")
         other = found.setdefault(point.name, point)
         if other.value != point.value or _owner(other) != _owner(point):
             raise UnknownCheck(
@@ -248,10 +257,13 @@ def load(name: str) -> Check[Any]:
         )
     try:
         loaded: Check[Any] = points[name].load()
-    except Exception as error:  # third-party code: whatever goes wrong means there is no such check
+    except (Exception, SystemExit) as error:  # third-party code: whatever goes wrong means there is no such check
         raise UnknownCheck(f"the check {name!r} cannot be imported: {type(error).__name__}: {error}") from error
-    if loaded.name != name:
-        raise UnknownCheck(f"the check registered as {name!r} calls itself {loaded.name!r}")
+    if getattr(loaded, "name", None) != name:
+        raise UnknownCheck(f"the check registered as {name!r} calls itself {getattr(loaded, 'name', None)!r}")
+    asked = getattr(loaded, "options", None)
+    if not (callable(loaded) and isinstance(asked, type) and issubclass(asked, Options)):
+        raise UnknownCheck(f"what is registered as {name!r} is no check", hint="`pratique.checking.check` makes one")
     return loaded
 
 
@@ -275,6 +287,10 @@ def options_for(chosen: Check[Any], raw: Mapping[str, Any], setting: Setting | N
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"check {chosen.name!r}, option {where or '?'}: {first['msg']}") from error
+    except Error:
+        raise
+    except (Exception, SystemExit) as error:  # third-party validators
+        raise UsageError(f"check {chosen.name!r} cannot read its options: {type(error).__name__}: {error}") from error
 
 
 def run(chosen: Check[Any], artifact: Artifact, options: Options) -> Report:
@@ -295,10 +311,9 @@ def run(chosen: Check[Any], artifact: Artifact, options: Options) -> Report:
         raise CheckUnavailable(f"check {chosen.name!r} needs {error.name or error}", hint=_extra(chosen.name)) from error
     except RecursionError as error:
         raise CheckError(f"check {chosen.name!r} ran out of stack on this artifact") from error
-    except Exception as error:
+    except (Exception, SystemExit, GeneratorExit) as error:  # sys.exit(0) in a check would otherwise look like an admission
         raise CheckError(f"check {chosen.name!r} could not finish: {type(error).__name__}: {error}") from error
-    if not isinstance(report, Report):
-        raise CheckError(f"check {chosen.name!r} returned {type(report).__name__}, not a Report")
+    _ensure_sound(chosen.name, report)
     artifact.ensure_unchanged()
     return report
 
@@ -313,6 +328,24 @@ def preview(chosen: Check[Any], found: Listing, options: Options) -> tuple[Findi
         return tuple(ask(found, options)) if ask is not None else ()
     except Exception:
         return ()
+
+
+def _ensure_sound(name: str, report: Any) -> None:
+    """A report is what it says it is, to the last part: it will be signed, and read by others."""
+    if not isinstance(report, Report):
+        raise CheckError(f"check {name!r} returned {type(report).__name__}, not a Report")
+    for one in report.findings:
+        if not (isinstance(one, Finding) and isinstance(one.severity, Severity)):
+            raise CheckError(f"check {name!r} reports {one!r:.80}, which is no finding")
+        if not all(isinstance(text, str) for text in (one.rule, one.message, one.where, one.fix)):
+            raise CheckError(f"check {name!r} reports a finding whose parts are not all text: {one!r:.80}")
+    if not all(isinstance(one, Subject) for one in report.materials):
+        raise CheckError(f"check {name!r} names a material that is no subject")
+    try:
+        texts = [text for one in report.findings for text in (one.rule, one.message, one.where, one.fix)]
+        documents.canonical([texts, {str(key): float(value) for key, value in report.measures.items()}])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CheckError(f"check {name!r} reports something that cannot be written down: {error}") from error
 
 
 def _owner(point: EntryPoint) -> str:

@@ -1,15 +1,14 @@
 """The command line: parse, call, print. No decision is made here.
 
-Data goes to stdout, words for people to stderr. `--format json` prints one JSON document. Exit codes: 0 done, 1 denied,
-2 usage or policy, 3 artifact or store, 4 a check could not finish, 5 evidence that proves nothing, 70 a bug.
+Data goes to stdout, words for people to stderr. `--format json` prints one JSON document, also when something fails (`ending`).
+Exit codes: 0 done, 1 denied, 2 usage or policy, 3 artifact or store, 4 a check could not finish, 5 evidence proves nothing, 70
+a bug, 130 interrupted, 141 nobody reads the output any more.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +16,8 @@ from typing import Any
 
 import click
 
-from pratique import __version__, errors
-from pratique.cli_trust import dsse, signs, trust, trusts
+from pratique import __version__, ending, errors
+from pratique.cli_trust import GIVEN, PATH, dsse, signs, trust, trusts
 
 KINDS = click.Choice(["model", "dataset", "environment"])
 HASHES = click.Choice(["sha256", "blake2b", "blake3"])
@@ -31,8 +30,8 @@ _format = click.option(
     show_default=True,
     help="For people or for machines.",
 )
-_policy = click.option("--policy", type=click.Path(), help="Policy file. [default: the baseline policy]")
-_store = click.option("--store", default="", help="Evidence store, any fsspec URI. [default: $PRATIQUE_STORE]")
+_policy = click.option("--policy", type=GIVEN, help="Policy file. [default: the baseline policy]")
+_store = click.option("--store", type=GIVEN, help="Evidence store, any fsspec URI. [default: $PRATIQUE_STORE]")
 _signs = signs("this machine's gate key")
 _kind = click.option("--kind", type=KINDS, default="model", show_default=True, help="What the artifact is.")
 
@@ -44,12 +43,12 @@ def cli() -> None:
 
     \b
     Exit codes: 0 done   1 denied   2 usage or policy   3 artifact or store
-                4 a check could not finish   5 evidence proves nothing   70 a bug
+                4 a check could not finish   5 evidence proves nothing   70 a bug   130 interrupted
     """
 
 
 @cli.command()
-@click.argument("artifact")
+@click.argument("artifact", type=GIVEN)
 @_kind
 @_format
 def digest(artifact: str, kind: Any, form: str) -> None:
@@ -59,19 +58,17 @@ def digest(artifact: str, kind: Any, form: str) -> None:
     with _progress("reading") as advance:
         opened = open_artifact(artifact, kind=kind, progress=advance)
     data = {"digest": opened.subject.digest, "name": opened.subject.name, "entries": len(opened.entries)}
-    _out(form, data, opened.subject.digest)
+    ending.tell(form, data, opened.subject.digest)
 
 
 @cli.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 @signs("")
-@click.option(
-    "--signature", default="", help="Signature file, relative to the folder. [default: model.sig; of a single file, FILE.sig]"
-)
+@click.option("--signature", default="", help="Signature file, relative to FOLDER. [default: model.sig; of a file, FILE.sig]")
 @click.option("--hash", "hash_type", type=HASHES, default="sha256", show_default=True, help="How files become digests.")
 @click.option("--shards", is_flag=True, help="A digest for each part of a large file instead of one for the whole.")
 @click.option("--shard-size", type=click.IntRange(min=1), help="With --shards: bytes of a part. [default: 1000000000]")
-@click.option("--ignore", multiple=True, help="Relative path to leave out (repeatable); the signature says so.")
+@click.option("--ignore", type=GIVEN, multiple=True, help="Relative path to leave out (repeatable); the signature says so.")
 @click.option("--version", default="", help="Which version it is, such as 1.4.0: a policy can refuse older ones.")
 @_format
 def sign(
@@ -83,21 +80,19 @@ def sign(
 
     if shard_size and not shards:
         raise errors.UsageError("--shard-size goes with --shards")
-    signer = named.choose()
-    if signer is None:
-        raise errors.UsageError("nobody would sign", hint="pass --key, with --certificate or without, or --identity-token")
+    signer = _named(named)
     hashing = oms.Hashing(hash_type=hash_type, shard_size=(shard_size or oms.SHARD_SIZE) if shards else 0)
     written = oms.write_signature(folder, signer, name=signature, hashing=hashing, ignore=ignore, version=version)
-    _out(form, {"signature": str(written)}, f"signed: {written}")
+    ending.tell(form, {"signature": str(written)}, f"signed: {written}")
 
 
 @cli.command()
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("target", type=PATH)
 @trusts
-@click.option("--signature", type=click.Path(path_type=Path), help="File of the signature, if it lies elsewhere.")
-@click.option("--allow", multiple=True, help="Lenience of the format to accept, such as git-paths (repeatable).")
+@click.option("--signature", type=PATH, help="File of the signature, if it lies elsewhere.")
+@click.option("--allow", type=GIVEN, multiple=True, help="Lenience of the format to accept, such as git-paths (repeatable).")
 @click.option("--clearance", is_flag=True, help="TARGET is a promotion folder: verify its channel and the bytes behind it.")
-@click.option("--channel", default="production", show_default=True, help="With --clearance: the channel to verify.")
+@click.option("--channel", type=GIVEN, default="production", show_default=True, help="With --clearance: the channel to verify.")
 @_format
 def verify(
     target: Path, trusted: list[Any], signature: Path | None, allow: tuple[str, ...], clearance: bool, channel: str, form: str,
@@ -113,12 +108,12 @@ def verify(
         result = verifying.channel(str(target), channel, trusted)
     else:
         result = verifying.path(target, trusted, signature=signature, allow=[Allow(one) for one in allow])
-    _out(form, {"holds": True, **result.data}, "\n".join(result.steps))
+    ending.tell(form, {"holds": True, **result.data}, "\n".join(result.steps))
 
 
 @cli.command()
-@click.argument("name")
-@click.argument("artifact")
+@click.argument("name", type=GIVEN)
+@click.argument("artifact", type=GIVEN)
 @click.option(
     "--option", "-o", "options", multiple=True, metavar="KEY=VALUE", help="An option of the check; VALUE may be JSON."
 )
@@ -128,46 +123,66 @@ def verify(
 @_signs
 @_format
 def check(
-    name: str, artifact: str, options: tuple[str, ...], deny_at: str, kind: Any, store: str, named: Any, form: str
+    name: str, artifact: str, options: tuple[str, ...], deny_at: str, kind: Any, store: str | None, named: Any, form: str
 ) -> None:
     """Run one check, keep its signed evidence, and say what it saw."""
-    from pratique import checking
+    from pratique import checking, signing
     from pratique.policies import Policy
 
     checking.load(name)
-    policy = Policy.single(name, dict(_pair(one) for one in options), kind=kind, deny_at=deny_at)
-    _gate(artifact, policy, store, named, form)
+    signer = _signer(named)
+    policy = Policy.single(name, _options(options), kind=kind, deny_at=deny_at, gate=signing.trust_in(signer, "gate"))
+    _gate(artifact, policy, store, signer, form)
 
 
 @cli.command()
-@click.argument("artifact")
+@click.argument("artifact", type=GIVEN)
 @_policy
 @_kind
 @_store
 @_signs
-@click.option("--run-id", default="", help="Names the pipeline run in the evidence.")
-@click.option("--report", type=click.Path(path_type=Path), help="Write an HTML report here.")
+@click.option("--run-id", type=GIVEN, help="Names the pipeline run in the evidence.")
+@click.option("--report", type=PATH, help="Write an HTML report here.")
 @_format
 def gate(
-    artifact: str, policy: str | None, kind: Any, store: str, named: Any, run_id: str, report: Path | None, form: str
+    artifact: str,
+    policy: str | None,
+    kind: Any,
+    store: str | None,
+    named: Any,
+    run_id: str | None,
+    report: Path | None,
+    form: str,
 ) -> None:
     """Run what a policy requires; exit 1 unless the artifact is admitted."""
     from pratique.policies import Policy
 
     chosen = Policy.load(policy) if policy else Policy.baseline(kind)
-    _gate(artifact, chosen, store, named, form, run_id, report)
+    told = click.get_current_context().get_parameter_source("kind") is click.core.ParameterSource.COMMANDLINE
+    if told and kind != chosen.subject:
+        raise errors.UsageError(f"{policy} judges a {chosen.subject}, not a {kind}", hint="leave --kind out")
+    _gate(artifact, chosen, store, _signer(named), form, run_id, report)
 
 
 @cli.command()
-@click.argument("artifact")
-@click.option("--policy", type=click.Path(), required=True, help="The promoter's own copy of the policy.")
-@click.option("--to", "destination", required=True, help="Folder of promoted artifacts, any fsspec URI.")
-@click.option("--channel", default="production", show_default=True, help="The pointer to move.")
+@click.argument("artifact", type=GIVEN)
+@click.option("--policy", type=GIVEN, required=True, help="The promoter's own copy of the policy.")
+@click.option("--to", "destination", type=GIVEN, required=True, help="Folder of promoted artifacts, any fsspec URI.")
+@click.option("--channel", type=GIVEN, default="production", show_default=True, help="The pointer to move.")
 @_store
 @_signs
-@click.option("--run-id", default="", help="Only evidence of this pipeline run counts.")
+@click.option("--run-id", type=GIVEN, help="Only evidence of this pipeline run counts.")
 @_format
-def promote(artifact: str, policy: str, destination: str, channel: str, store: str, named: Any, run_id: str, form: str) -> None:
+def promote(
+    artifact: str,
+    policy: str,
+    destination: str,
+    channel: str,
+    store: str | None,
+    named: Any,
+    run_id: str | None,
+    form: str,
+) -> None:
     """Verify all evidence again, copy by digest, and move a channel to it."""
     from pratique import promotion
     from pratique.policies import Policy
@@ -175,20 +190,42 @@ def promote(artifact: str, policy: str, destination: str, channel: str, store: s
 
     with _progress("copying") as advance:
         done = promotion.promote(
-            artifact, policy=Policy.load(policy), destination=destination, channel=channel, store=Store(store),
-            signer=_signer(named), run_id=run_id, progress=advance,
+            artifact, policy=Policy.load(policy), destination=destination, channel=channel, store=Store(store or ""),
+            signer=_signer(named), run_id=run_id or "", progress=advance,
         )  # fmt: skip
     one = done.clearance
     data = {
         "subject": one.subject.digest, "uri": done.uri, "channel": channel, "sequence": one.sequence,
         "expires": one.expires.isoformat(), "refused": list(done.refused),
     }  # fmt: skip
-    _out(form, data, f"promoted {one.subject.digest}\n  to {done.uri}\n  channel {channel}, number {one.sequence}")
+    ending.tell(form, data, f"promoted {one.subject.digest}\n  to {done.uri}\n  channel {channel}, number {one.sequence}")
 
 
 @cli.command()
-@click.argument("data")
-@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="Where to write the profile (JSON).")
+@click.argument("subject", type=GIVEN)
+@trusts
+@click.option("--output", "-o", type=PATH, required=True, help="Where to write the page (HTML).")
+@_store
+@_format
+def report(subject: str, trusted: list[Any], output: Path, store: str | None, form: str) -> None:
+    """Write a page of all that a store holds about SUBJECT (sha256:...), as far as somebody trusted signed it."""
+    from datetime import datetime, timezone
+
+    from pratique import dossiers, reports
+    from pratique.store import Store
+
+    found = dossiers.gather(Store(store or ""), subject, trusted)
+    reports.write(output, dossiers.as_page(found, now=datetime.now(timezone.utc)))
+    data = {
+        "report": str(output), "subject": subject, "evidence": len(found.evidence), "records": len(found.records),
+        "clearances": len(found.clearances), "refused": list(found.refused),
+    }  # fmt: skip
+    ending.tell(form, data, f"report: {output}")
+
+
+@cli.command()
+@click.argument("data", type=GIVEN)
+@click.option("--output", "-o", type=PATH, required=True, help="Where to write the profile (JSON).")
 @click.option("--label", default="label", show_default=True, help="The label column; '' if there is none.")
 @_format
 def profile(data: str, output: Path, label: str, form: str) -> None:
@@ -198,7 +235,130 @@ def profile(data: str, output: Path, label: str, form: str) -> None:
 
     built = profiles.build(open_artifact(data, kind="dataset").root, label=label or None)
     built.save(output)
-    _out(form, {"profile": str(output), "digest": "sha256:" + _file_sha256(output)}, f"profile: {output}")
+    ending.tell(form, {"profile": str(output), "digest": built.digest}, f"profile: {output}")
+
+
+@cli.group()
+def manifest() -> None:
+    """Sign a large dataset by one small signature; verify all of it, or any file alone."""
+
+
+_signature = click.option(
+    "--signature", type=GIVEN, default="dataset.manifest.sigstore.json", show_default=True, help="Its path inside the folder."
+)
+
+
+@manifest.command("sign")
+@click.argument("folder", type=PATH)
+@signs("")
+@_signature
+@click.option(
+    "--upstream",
+    type=GIVEN,
+    multiple=True,
+    metavar="KIND=ID",
+    help="Where the data came from, e.g. lakefs=lakefs://lake/4d5f0c.",
+)
+@click.option("--previous", type=PATH, help="The signature of the version before this, by the same key.")
+@_format
+def manifest_sign(
+    folder: Path, named: Any, signature: str, upstream: tuple[str, ...], previous: Path | None, form: str
+) -> None:
+    """Write a manifest of FOLDER and a signature of its Merkle root into it."""
+    from pratique import manifests, signing
+
+    signer = _named(named)
+    origins = [manifests.Upstream.parse(one) for one in upstream]
+    own = [signing.trust_in(signer, "the publisher")]
+    before = manifests.signed_in(previous.parent, own, signature=previous.name).claim.root if previous else ""
+    written = manifests.write(folder, signer, signature=signature, upstream=origins, previous=before)
+    claim = manifests.signed_in(folder, own, signature=signature).claim
+    data = {"signature": str(written), "root": claim.root, "files": claim.count, "subject": claim.subject.digest}
+    ending.tell(form, data, f"signed: {written}\n  root {claim.root} over {claim.count:,} files")
+
+
+@manifest.command("verify")
+@click.argument("folder", type=PATH)
+@trusts
+@click.option("--file", "names", type=GIVEN, multiple=True, metavar="NAME", help="Only this file, or folder/ (repeatable).")
+@click.option("--proof", type=PATH, help="With --file: a proof of `manifest prove`, in place of the manifest.")
+@_signature
+@_format
+def manifest_verify(
+    folder: Path, trusted: list[Any], names: tuple[str, ...], proof: Path | None, signature: str, form: str
+) -> None:
+    """Verify that FOLDER holds exactly what was signed, or some files of it without the rest. Reads every byte of them."""
+    from pratique import manifests
+
+    own = (signature, manifests.manifest_of(signature))
+    if proof and not names:
+        raise errors.UsageError("a proof is about some files only", hint="name them with --file")
+    signed = manifests.signed_in(folder, trusted, signature=signature)
+    source = manifests.proof_in(proof) if proof else manifests.manifest_in(folder, signed.claim, signature=signature)
+    with _progress("reading") as advance:
+        if isinstance(source, manifests.Manifest) and not names:
+            manifests.verify_folder(folder, signed.claim, source, own=own, progress=advance)
+            count = signed.claim.count
+        else:
+            count = len(manifests.verify_files(folder, names, signed.claim, source, own=own, progress=advance))
+    _manifest_out(form, signed, trusted, count, "and there is nothing else" if not names else "of those that were asked for")
+
+
+@manifest.command("prove")
+@click.argument("folder", type=PATH)
+@click.argument("names", nargs=-1, required=True, type=GIVEN)
+@trusts
+@click.option("--output", "-o", type=PATH, required=True, help="Where to write the proof (JSON).")
+@_signature
+@_format
+def manifest_prove(folder: Path, names: tuple[str, ...], trusted: list[Any], output: Path, signature: str, form: str) -> None:
+    """Write a proof that NAMES (files, or folders ending in /) are in the signed manifest, for who has only them."""
+    from pratique import files, manifests
+
+    signed = manifests.signed_in(folder, trusted, signature=signature)
+    proof = manifests.prove(manifests.manifest_in(folder, signed.claim, signature=signature), names)
+    try:
+        files.replace(output, proof.data)
+    except OSError as error:
+        raise errors.UsageError(f"cannot write {output}: {error.strerror or error}") from error
+    ending.tell(form, {"proof": str(output), "bytes": len(proof.data), "root": proof.root}, f"proof: {output}")
+
+
+@manifest.command("audit")
+@click.argument("folder", type=PATH)
+@trusts
+@_signature
+@_format
+def manifest_audit(folder: Path, trusted: list[Any], signature: str, form: str) -> None:
+    """Verify FOLDER, reading only files that seem new or changed since the last audit. Proves less than `verify`."""
+    from pratique import manifests
+    from pratique.manifests.audits import audit_folder
+    from pratique.remembering import Memory
+
+    own = (signature, manifests.manifest_of(signature))
+    signed = manifests.signed_in(folder, trusted, signature=signature)
+    lines = manifests.manifest_in(folder, signed.claim, signature=signature)
+    with _progress("reading") as advance, Memory() as memory:
+        recalled = audit_folder(folder, signed.claim, lines, memory, own=own, progress=advance)
+    click.echo(f"{recalled.remembered:,} files were not read: they seem unchanged", err=True)
+    more = {"remembered": recalled.remembered, "remembered_bytes": recalled.remembered_bytes}
+    _manifest_out(form, signed, trusted, signed.claim.count, "as far as an audit sees", **more)
+
+
+def _manifest_out(form: str, signed: Any, keys: list[Any], count: int, how: str, **more: int) -> None:
+    from pratique import signing
+
+    claim, who = signed.claim, signing.names_of(signed.signers, keys)
+    data = {
+        "holds": True, "files": count, "root": claim.root, "subject": claim.subject.digest, "signers": who,
+        "made_at": claim.made_at.isoformat(), "previous": claim.previous, **more,
+        "upstream": [{"kind": one.kind, "id": one.id} for one in claim.upstream],
+    }  # fmt: skip
+    steps = (
+        f"1. {', '.join(who)} signed the Merkle root {claim.root} over {claim.count:,} files and empty folders",
+        f"2. {count:,} of them are there, unchanged, {how}",
+    )
+    ending.tell(form, data, "\n".join(steps))
 
 
 @cli.group()
@@ -207,18 +367,18 @@ def policy() -> None:
 
 
 @policy.command("check")
-@click.argument("file", type=click.Path())
+@click.argument("file", type=GIVEN)
 @_format
 def policy_check(file: str, form: str) -> None:
     """Read a policy strictly; exit 2 with the line of the first mistake."""
     from pratique.policies import Policy
 
     loaded = Policy.load(file)
-    _out(form, {"file": file, "digest": loaded.digest}, f"{file}: in order, {loaded.digest}")
+    ending.tell(form, {"file": file, "digest": loaded.digest}, f"{file}: in order, {loaded.digest}")
 
 
 @policy.command("explain")
-@click.argument("file", type=click.Path(), required=False)
+@click.argument("file", type=GIVEN, required=False)
 @_kind
 @_format
 def policy_explain(file: str | None, kind: Any, form: str) -> None:
@@ -227,7 +387,7 @@ def policy_explain(file: str | None, kind: Any, form: str) -> None:
 
     loaded = policies.Policy.load(file) if file else policies.Policy.baseline(kind)
     lines = policies.explain(loaded)
-    _out(form, {"digest": loaded.digest, "sentences": lines}, "\n".join(lines))
+    ending.tell(form, {"digest": loaded.digest, "sentences": lines}, "\n".join(lines))
 
 
 @policy.command("schema")
@@ -235,7 +395,7 @@ def policy_schema() -> None:
     """Print the JSON schema of a policy, with every installed check's options."""
     from pratique import policies
 
-    click.echo(json.dumps(policies.schema(), indent=2))
+    ending.tell("json", policies.schema(), "")
 
 
 cli.add_command(trust)
@@ -248,7 +408,7 @@ def keys() -> None:
 
 
 @keys.command("new")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=PATH)
 @click.option("--curve", type=click.Choice(["P-256", "P-384", "P-521"]), default="P-256", show_default=True)
 @_format
 def keys_new(path: Path, curve: str, form: str) -> None:
@@ -258,11 +418,11 @@ def keys_new(path: Path, curve: str, form: str) -> None:
     signer = KeySigner.generate(curve)
     public = signer.save(path)
     mark = signer.trusted().fingerprint
-    _out(form, {"private": str(path), "public": str(public), "fingerprint": mark}, f"{path}\n{public}\n{mark}")
+    ending.tell(form, {"private": str(path), "public": str(public), "fingerprint": mark}, f"{path}\n{public}\n{mark}")
 
 
 @keys.command("show")
-@click.argument("path", type=click.Path(path_type=Path), required=False)
+@click.argument("path", type=PATH, required=False)
 @_format
 def keys_show(path: Path | None, form: str) -> None:
     """Print a public key's fingerprint; this machine's own gate key if no PATH is given."""
@@ -270,61 +430,68 @@ def keys_show(path: Path | None, form: str) -> None:
 
     key = signing.TrustedKey.load(path.stem, path) if path else signing.own_signer(settings.gate_key()).trusted()
     where = path or settings.gate_key().with_suffix(".pub")
-    _out(form, {"public": str(where), "fingerprint": key.fingerprint}, f"{where}\n{key.fingerprint}")
+    ending.tell(form, {"public": str(where), "fingerprint": key.fingerprint}, f"{where}\n{key.fingerprint}")
 
 
 @cli.command()
-@click.option("--report", type=click.Path(path_type=Path), default=Path("report/demo.html"), show_default=True)
+@click.option("--report", type=PATH, default=Path("report/demo.html"), show_default=True)
 @click.option("--only", multiple=True, help="Play only these scenarios (repeatable).")
 @click.option("--json", "as_json", is_flag=True, help="Print [{scenario, expected, verdict, reasons, seconds}].")
 def demo(report: Path, only: tuple[str, ...], as_json: bool) -> None:
     """Play an honest delivery and the attacks on a real Airflow; exit 1 unless each ends as expected."""
     from pratique.demonstration import show
 
-    sys.exit(0 if show.play_demo(report, only, as_json=as_json) else 1)
+    if not show.play_demo(report, only, as_json=as_json):
+        raise ending.Ended(errors.Denied.exit_code)
 
 
 def main() -> None:
-    """Run the command line; the one place that turns errors into exit codes."""
-    try:
-        cli(standalone_mode=False)
-    except errors.Error as error:
-        sys.exit(_complain(error))
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except Exception as error:  # nothing that a user can hit should end here; if it does, say so and fail
-        if os.environ.get("PRATIQUE_DEBUG"):
-            traceback.print_exc()
-        click.secho(f"This is a bug in pratique: {type(error).__name__}: {error}", fg="red", err=True)
-        click.echo("Hint: run it again with PRATIQUE_DEBUG=1 and report what it prints", err=True)
-        sys.exit(errors.Error.exit_code)
+    """Run the command line; `ending` turns errors into exit codes."""
+    ending.run(cli)
 
 
-def _complain(error: errors.Error) -> int:
-    click.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
-    if error.hint:
-        click.echo(f"Hint: {error.hint}", err=True)
-    return error.exit_code
-
-
-def _gate(artifact: str, policy: Any, store: str, named: Any, form: str, run_id: str = "", report: Path | None = None) -> None:
+def _gate(
+    artifact: str,
+    policy: Any,
+    store: str | None,
+    signer: Any,
+    form: str,
+    run_id: str | None = None,
+    report: Path | None = None,
+) -> None:
     from pratique import reports
     from pratique.gate import pass_gate
     from pratique.store import Store
 
     with _progress("checking") as advance:
         admission = pass_gate(
-            artifact, policy=policy, store=Store(store), signer=_signer(named), run_id=run_id, progress=advance
+            artifact, policy=policy, store=Store(store or ""), signer=signer, run_id=run_id or "", progress=advance
         )
-    if report:
-        reports.write(report, reports.of_admission(admission, policy))
-        click.echo(f"report: {report}", err=True)
-    _out(form, reports.as_json(admission), reports.as_text(admission))
-    if not admission.verdict.admitted:
-        sys.exit(errors.Denied.exit_code)
+    unwritten = _written(report, lambda: reports.of_admission(admission, policy)) if report else 0
+    ending.tell(form, reports.as_json(admission), reports.as_text(admission))
+    if unwritten or not admission.verdict.admitted:
+        raise ending.Ended(unwritten if admission.verdict.admitted else errors.Denied.exit_code)
+
+
+def _written(path: Path, html: Callable[[], str]) -> int:
+    """Write a report. It is no part of the decision, which is told whether that works or not."""
+    from pratique import reports
+
+    try:
+        reports.write(path, html())
+    except errors.StoreError as error:
+        click.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
+        return error.exit_code
+    click.echo(f"report: {path}", err=True)
+    return 0
+
+
+def _named(named: Any) -> Any:
+    """Who was named to sign; somebody must be."""
+    signer = named.choose()
+    if signer is None:
+        raise errors.UsageError("nobody would sign", hint="pass --key, with --certificate or without, or --identity-token")
+    return signer
 
 
 def _signer(named: Any) -> Any:
@@ -339,8 +506,16 @@ def _pair(text: str) -> tuple[str, Any]:
         raise errors.UsageError(f"--option {text!r} is not KEY=VALUE", hint="such as --option formats='[\"safetensors\"]'")
     try:
         return key, json.loads(value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return key, value
+
+
+def _options(written: tuple[str, ...]) -> dict[str, Any]:
+    pairs = [_pair(one) for one in written]
+    for key, _ in pairs:
+        if sum(key == other for other, _ in pairs) > 1:
+            raise errors.UsageError(f"--option {key} is given twice", hint=f'several values are one list: {key}=\'["a", "b"]\'')
+    return dict(pairs)
 
 
 @contextmanager
@@ -356,16 +531,6 @@ def _progress(what: str) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda count: bar.advance(task, count)
-
-
-def _out(form: str, data: dict[str, Any], text: str) -> None:
-    click.echo(json.dumps(data, indent=2, sort_keys=True) if form == "json" else text)
-
-
-def _file_sha256(path: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 if __name__ == "__main__":

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import functools
-import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pratique import errors
+from pratique import ending, errors, files
 
-_PATH = click.Path(path_type=Path)
+
+class _Given(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3, and not at run time before
+    """Text that is there: a shell variable that is not set must not become the current folder, or the baseline policy."""
+
+    name = "text"
+
+    def __init__(self, kind: Callable[[str], Any] = str) -> None:
+        self.kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and not value.strip():
+            self.fail("it is empty; is a variable not set?", param, ctx)
+        return self.kind(value)
+
+
+class _GivenPath(_Given):
+    name = "path"
+
+
+GIVEN = _Given()
+PATH = _GivenPath(Path)
 _format = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For people or machines."
 )
@@ -45,12 +63,12 @@ def signs(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 def _signer_options(default: str) -> Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]]:
     return (
-        click.option("--key", type=_PATH, help=f"Private key that signs.{f' [default: {default}]' if default else ''}"),
-        click.option("--certificate", type=_PATH, help="The certificate for that key: sign by certificate."),
-        click.option("--chain", multiple=True, type=_PATH, help="Certificates above it (repeatable)."),
+        click.option("--key", type=PATH, help=f"Private key that signs.{f' [default: {default}]' if default else ''}"),
+        click.option("--certificate", type=PATH, help="The certificate for that key: sign by certificate."),
+        click.option("--chain", multiple=True, type=PATH, help="Certificates above it (repeatable)."),
         click.option("--identity-token", default="", help="Sign keyless: the file of a token, 'env' or 'ambient'."),
-        click.option("--signing-config", type=_PATH, help="Keyless: where Sigstore's services are."),
-        click.option("--trusted-root", type=_PATH, help="Keyless: whose word counts."),
+        click.option("--signing-config", type=PATH, help="Keyless: where Sigstore's services are."),
+        click.option("--trusted-root", type=PATH, help="Keyless: whose word counts."),
     )
 
 
@@ -92,10 +110,10 @@ def trust() -> None:
 
 
 @trust.command("fetch")
-@click.argument("folder", type=_PATH)
+@click.argument("folder", type=PATH)
 @click.option("--staging", is_flag=True, help="Sigstore's instance for tests.")
 @click.option("--url", default="", help="TUF repository of another instance.")
-@click.option("--first-root", type=_PATH, help="With --url: a root.json of it that you got by another way.")
+@click.option("--first-root", type=PATH, help="With --url: a root.json of it that you got by another way.")
 @_format
 def trust_fetch(folder: Path, staging: bool, url: str, first_root: Path | None, form: str) -> None:
     """Write trusted_root.json and signing_config.json into FOLDER, up to date. The only command that goes online for trust."""
@@ -111,11 +129,11 @@ def trust_fetch(folder: Path, staging: bool, url: str, first_root: Path | None, 
     written = {"trusted_root": _write(folder / "trusted_root.json", found.trusted_root)}
     if found.signing_config is not None:
         written["signing_config"] = _write(folder / "signing_config.json", found.signing_config)
-    _out(form, written, "\n".join(written.values()))
+    ending.tell(form, written, "\n".join(written.values()))
 
 
 @trust.command("show")
-@click.argument("file", type=_PATH)
+@click.argument("file", type=PATH)
 @_format
 def trust_show(file: Path, form: str) -> None:
     """Say whom a trusted root trusts, and from when to when."""
@@ -129,13 +147,13 @@ def trust_show(file: Path, form: str) -> None:
         rows += [(kind, f"{one.uri} ({name(one.chain[-1].subject)})", fingerprint(one.chain[0]), one.span) for one in several]
     data = {"digest": root.digest, "parts": [{"kind": a, "name": b, "id": c, "counts": str(d)} for a, b, c, d in rows]}
     lines = [f"{kind}: {who}\n  {mark}\n  counts {span}" for kind, who, mark, span in rows]
-    _out(form, data, "\n".join([*lines, f"digest: {root.digest}"]))
+    ending.tell(form, data, "\n".join([*lines, f"digest: {root.digest}"]))
 
 
 @click.command()
-@click.argument("bundle", type=_PATH)
+@click.argument("bundle", type=PATH)
 @trusts
-@click.option("--output", "-o", type=_PATH, required=True, help="Where to write the envelope.")
+@click.option("--output", "-o", type=PATH, required=True, help="Where to write the envelope.")
 @_format
 def dsse(bundle: Path, trusted: list[Any], output: Path, form: str) -> None:
     """Write a signed statement as plain DSSE, for tools that read no bundles (slsa-verifier's verify-vsa), if it holds."""
@@ -146,19 +164,12 @@ def dsse(bundle: Path, trusted: list[Any], output: Path, form: str) -> None:
     verified = signing.verify(data, trusted, what=str(bundle))
     written = _write(output, signing.plain(data))
     signers = list(signing.names_of(verified.signers, trusted))
-    _out(form, {"envelope": written, "signers": signers}, f"{written}\nsigned by {', '.join(signers)}")
+    ending.tell(form, {"envelope": written, "signers": signers}, f"{written}\nsigned by {', '.join(signers)}")
 
 
 def _write(path: Path, data: bytes) -> str:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        work = path.with_name(f".{path.name}.{os.getpid()}.part")  # whoever reads it meanwhile finds the old or the new one
-        work.write_bytes(data)
-        work.replace(path)
+        files.replace(path, data)
     except OSError as error:
-        raise errors.UsageError(f"cannot write {path}: {error.strerror}") from error
+        raise errors.UsageError(f"cannot write {path}: {error.strerror or error}") from error
     return str(path)
-
-
-def _out(form: str, data: dict[str, Any], text: str) -> None:
-    click.echo(json.dumps(data, indent=2, sort_keys=True) if form == "json" else text)

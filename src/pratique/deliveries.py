@@ -9,14 +9,16 @@ In the order of the code:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pratique import checking, oms, signing
+from pratique import checking, documents, manifests, oms, signing
 from pratique.artifacts import Artifact, open_artifact
-from pratique.checking import Check, Finding, Options, Setting, Severity
+from pratique.checking import Check, Finding, Options, Severity
+from pratique.checks.provenance import listed
 from pratique.checks.provenance.reading import signature_in
 from pratique.errors import ArtifactRefused, EvidenceError, SignatureInvalid, WrongSigner, WrongSubject
 from pratique.listing import Listing
@@ -39,7 +41,7 @@ def delivery(
     target: Path,
     trusted: Sequence[Trusted],
     *,
-    signature: str = oms.SIGNATURE,
+    signature: str = "",
     detached: Path | None = None,
     allow: Collection[Allow] = (),
 ) -> Proof:
@@ -48,7 +50,7 @@ def delivery(
     Args:
         target: the folder or file.
         trusted: whose signature counts.
-        signature: path of the signature in the folder.
+        signature: path of the signature in the folder; `model.sig` if left out, or else that of a dataset's manifest.
         detached: file of the signature, if it lies elsewhere.
         allow: what is accepted for the format's sake.
 
@@ -56,16 +58,26 @@ def delivery(
         EvidenceError: it does not hold, and why; its `rule` is the finding's. ArtifactError: it cannot be read.
     """
     chosen = checking.load("provenance")
-    trust = {one.name: one for one in trusted}
-    asked = {"signers": list(trust), "signature": signature, "allow": [one.value for one in allow]}
+    signature = signature or _found(target)
+    asked = {"signers": list(trusted), "signature": signature, "allow": [one.value for one in allow]}
     if detached is not None:
-        asked["detached"] = str(detached.resolve())
-    options = checking.options_for(chosen, asked, Setting(trust=trust))
+        asked["detached"] = str(detached.absolute())
+    options = checking.options_for(chosen, asked)
     artifact = open_artifact(target, preview=lambda found: _refuse_early(chosen, options, found))  # 1
     report = checking.run(chosen, artifact, options)  # 2
-    if grave := [one for one in report.findings if one.severity >= Severity.HIGH]:
+    if grave := [one for one in report.findings if one.severity > Severity.NOTE]:
         raise _refusal(grave)
     return _proof(artifact, _manifest(artifact, trusted, signature, detached, frozenset(allow)), trusted, report.measures)  # 3
+
+
+def proof(*steps: str, data: Mapping[str, Any]) -> Proof:
+    """The steps, numbered, each in a line of its own."""
+    return Proof(steps=tuple(f"{number}. {documents.line(step)}" for number, step in enumerate(steps, 1)), data=data)
+
+
+def _found(target: Path) -> str:
+    by_manifest = not os.path.lexists(target / oms.SIGNATURE) and os.path.lexists(target / manifests.SIGNATURE)
+    return manifests.SIGNATURE if by_manifest else oms.SIGNATURE
 
 
 def _count(files: int) -> str:
@@ -103,6 +115,11 @@ def _manifest(
     found = signature_in(artifact, signature, detached)
     if found is None:
         raise SignatureInvalid("the signature went away while it was verified", rule="unsigned")
+    if found.path.endswith(manifests.SUFFIX):
+        seen = listed.manifest_in(found, trusted, listed.reader_of(artifact))
+        if isinstance(seen, Finding):
+            raise SignatureInvalid(seen.message, hint=seen.fix, rule=seen.rule)
+        return seen
     manifest = oms.read(found.data, trusted, what=found.name, allow=allow)
     return manifest.of_file(artifact.subject.name) if artifact.is_file else manifest
 
@@ -119,8 +136,8 @@ def _proof(artifact: Artifact, manifest: Manifest, trusted: Sequence[Trusted], m
         + (f"{_count(unsigned)} beside them that nobody signed, as was allowed" if unsigned else "there is nothing else"),
         f"the digest of it all is {artifact.subject.digest}",
     ]
-    return Proof(
-        steps=tuple(f"{number}. {step}" for number, step in enumerate(steps, 1)),
+    return proof(
+        *steps,
         data={
             "subject": artifact.subject.digest, "signers": signers, "model": manifest.model, "version": manifest.version,
             "hash": manifest.hashing.hash_type, "shard_size": manifest.hashing.shard_size, "signed_files": count,

@@ -27,7 +27,7 @@ from pratique.listing import Listing
 from pratique.policies import Policy
 from pratique.signing import INTOTO, Signer
 from pratique.statements import Clearance, Evidence, Vouched
-from pratique.store import Store
+from pratique.store import MAX_BUNDLE, Store
 from pratique.vouching import collect
 
 Tell = Callable[[str, str], None]
@@ -46,7 +46,7 @@ class Admission:
     """What the checks saw, signed."""
 
     clearance: Clearance | None
-    """None unless admitted."""
+    """None unless admitted, and under a policy: a check on its own clears nothing."""
 
     clearance_digest: str
     """Names the stored clearance; '' without one."""
@@ -110,12 +110,13 @@ def pass_gate(
     made |= held
     seen = collect(store, "evidence", artifact.subject, policy.evidence_keys, Evidence.parse)
     fresh = tuple(one for one in seen.vouched if one.digest in made)
-    if len(fresh) != len(made):
+    if {one.digest for one in fresh} != made:
         raise StoreError(
             f"the store {store.uri} does not return what was written to it: {'; '.join(seen.refused) or 'missing'}"
         )
     verdict = decide(policy, artifact.subject, fresh, now=now, absences=absences)  # 4
-    clearance, digest = _clear(verdict, artifact, store, signer, run_id) if verdict.admitted else (None, "")
+    clears = verdict.admitted and policy.clears
+    clearance, digest = _clear(verdict, artifact, store, signer, run_id) if clears else (None, "")
     return Admission(
         verdict=verdict, artifact=artifact, evidence=fresh, clearance=clearance, clearance_digest=digest,
         problems=tuple(f"{name}: {reason}" for name, reason in absences.items()),
@@ -161,13 +162,22 @@ def _observe(
         tell(name, "started")
         try:
             evidence = observe(name, artifact, policy, store=store.uri, run_id=run_id, now=now)
+            statement = _whole(evidence)
         except CheckError as error:
             absences[name] = error.diagnostics().replace("\nHint: ", "; ")
         else:
-            bundle = signing.sign(evidence.statement(), INTOTO, signer)
-            made.add(store.add("evidence", artifact.subject, bundle, check=name))
+            made.add(store.add("evidence", artifact.subject, signing.sign(statement, INTOTO, signer), check=name))
         tell(name, "done")
     return made, absences
+
+
+def _whole(evidence: Evidence) -> bytes:
+    """The bytes to sign. Ones that nobody would read again are no evidence."""
+    statement = evidence.statement()
+    if len(statement) > MAX_BUNDLE // 2:  # base64 and the signature make it longer by less than a half
+        count, size = len(evidence.report.findings), len(statement)
+        raise CheckError(f"check {evidence.check!r} reports {count:,} findings in {size:,} bytes: more than anybody reads")
+    return statement
 
 
 def _held(

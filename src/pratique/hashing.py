@@ -14,7 +14,7 @@ In the order of the code:
 4. A file that grows, shrinks or is written to meanwhile is an error, and so no more is ever read than was listed.
 5. The first error stops everybody, and is raised in the caller's thread; so is Ctrl-C. Progress is told in that thread, too.
 
-Measured by `benchmarks/hash.py`; docs/decisions/0006-hashing.md says what was tried and why it is so.
+Measured by `benchmarks/hash.py`; docs/decisions/0010-hashing.md says what was tried and why it is so.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from pratique import signing
+from pratique import documents, signing
 from pratique.artifacts import Kind, Subject
 from pratique.clearing import SKEW
 from pratique.policies import Policy, Requirement, Waiver
@@ -45,7 +45,7 @@ class Denial:
     fix: str = ""
 
     def __str__(self) -> str:
-        return f"{self.check}: {self.reason}" + (f" (at {self.where})" if self.where else "")
+        return documents.line(f"{self.check}: {self.reason}" + (f" (at {self.where})" if self.where else ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class Verdict:
 
     def summary(self) -> str:
         """For people: the answer in the first line, one reason a line below."""
-        head = f"{self.subject.name} ({self.subject.digest[:19]}…)"
+        head = f"{documents.line(self.subject.name)} ({self.subject.digest[:19]}…)"
         if self.admitted:
             return f"{head} is admitted"
         return "\n".join([f"{head} is denied", *(f"  {one}" for one in self.denials)])

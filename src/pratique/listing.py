@@ -22,6 +22,7 @@ import stat
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -165,6 +166,38 @@ def expected(root: Path, files: Iterable[tuple[str, int]]) -> Listing:
             at = known[above]
         found.append(File(at, name, path, size))
     return Listing(root=root, folders=tuple(folders), files=tuple(found))
+
+
+def ensure_tree(paths: Iterable[str], limits: Limits) -> None:
+    """Refuse paths that a listing never holds: those of files, and of empty folders, which end in `/`.
+
+    Raises:
+        ArtifactRefused: a name that is unsafe, not normal, or one with another on some file systems; over a limit.
+    """
+    walk, taken, folders = _Walk(Path(), limits), dict[str, str](), {""}
+
+    def take(path: str) -> None:
+        if path.rpartition("/")[2] in ("", ".", "..") or path[0] == "/":
+            raise ArtifactRefused(f"{path[:100]!r} is no normal relative path")
+        folded = path.lower() if path.isascii() else _folded(path)
+        if folded in taken:
+            raise ArtifactRefused(
+                f"{taken[folded]!r} and {path!r} cannot both be there: they are one name on some file systems"
+            )
+        taken[folded] = path
+
+    for path in paths:
+        walk.name("", path)
+        bare = path.removesuffix("/")
+        above = bare.rpartition("/")[0]
+        if above.count("/") + bool(above) + (bare != path) > limits.depth:
+            raise ArtifactRefused(f"{path[:60]} lies more than {limits.depth} folders deep")
+        if above not in folders:
+            for part in accumulate(above.split("/"), "{}/{}".format):
+                if part not in folders:
+                    take(part)
+                    folders.add(part)
+        take(bare)
 
 
 class _Walk:

@@ -17,23 +17,24 @@ the keys, profiles and suites by content, and a mistake shows at once, with its 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from pratique import checking, documents, policy_files
+from pratique import checking, documents, files, policy_files
 from pratique.artifacts import Kind
 from pratique.checking import Check, Options, Setting, Severity
 from pratique.errors import PolicyError, UnknownCheck, UsageError
 from pratique.policy_files import EvidenceFile, PolicyFile, RequirementFile, Source
 from pratique.signing import Trusted
-from pratique.signing.entries import RevokedFile
+from pratique.signing.entries import OwnEntry, RevokedFile
 from pratique.statements import stamp
 
 
@@ -108,6 +109,8 @@ class Policy:
     base: Path
     revoked: Mapping[str, str] = field(default_factory=dict)
     """Why each mark is worth nothing any more: digests of artifacts, files, statements, keys, certificates, identities."""
+    clears: bool = True
+    """Whether an admission earns a clearance, on which others rely. One check on its own does not."""
 
     @classmethod
     def load(cls, path: str | Path) -> Policy:
@@ -119,7 +122,7 @@ class Policy:
         """
         file = Path(path)
         try:
-            data = file.read_bytes()
+            data = files.read(file, most=policy_files.MAX_BYTES)
         except OSError as error:
             raise PolicyError(
                 f"cannot read it: {error.strerror}", file=str(file), hint="see `pratique policy --help`"
@@ -129,7 +132,8 @@ class Policy:
     @classmethod
     def baseline(cls, kind: Kind = "model") -> Policy:
         """The policy that ships with the package: nothing that runs code, evidence signed by this machine's own gate key."""
-        data = files("pratique").joinpath("baseline.yaml").read_bytes().replace(b"subject: model", f"subject: {kind}".encode())
+        data = resources.files("pratique").joinpath("baseline.yaml").read_bytes()
+        data = data.replace(b"subject: model", f"subject: {kind}".encode())
         return cls.parse(data, file="the baseline policy", base=Path())
 
     @classmethod
@@ -140,9 +144,27 @@ class Policy:
 
     @classmethod
     def single(
-        cls, check: str, options: Mapping[str, Any], *, kind: Kind, deny_at: str = "high", base: Path | None = None
+        cls,
+        check: str,
+        options: Mapping[str, Any],
+        *,
+        kind: Kind,
+        deny_at: str = "high",
+        base: Path | None = None,
+        gate: Trusted | None = None,
     ) -> Policy:
-        """The policy of one check on its own: no finding at or above `deny_at`, evidence signed by this machine's gate key."""
+        """The policy of one check on its own: no finding at or above `deny_at`, evidence signed by one gate's key.
+
+        It clears nothing: whoever may run one mild check would otherwise hold a clearance by the gate's own key.
+
+        Args:
+            check: its name.
+            options: what it is asked.
+            kind: what is judged.
+            deny_at: the mildest finding that denies.
+            base: folder of relative paths in the options.
+            gate: the key that signs the evidence; this machine's own if left out.
+        """
         written = {
             "version": 1, "subject": kind, "trust": {"gate": {"own": True}},
             "require": {check: {"deny_at": deny_at, "options": dict(options)}},
@@ -151,7 +173,7 @@ class Policy:
             model = PolicyFile.model_validate(written)
         except ValidationError as error:
             raise UsageError(f"{error.errors()[0]['loc'][-1]}: {error.errors()[0]['msg']}") from error
-        return _resolve(model, Source(file=""), base or Path())
+        return dataclasses.replace(_resolve(model, Source(file=""), base or Path(), own=gate), clears=False)
 
     def setting(self, store: str = "") -> Setting:
         """What surrounds the checks of this policy."""
@@ -218,9 +240,9 @@ def explain(policy: Policy) -> list[str]:
     return lines
 
 
-def _resolve(written: PolicyFile, source: Source, base: Path) -> Policy:
+def _resolve(written: PolicyFile, source: Source, base: Path, own: Trusted | None = None) -> Policy:
     revoked = _revoked(written.revoked, source, base)
-    trust = {name: _trusted(name, one, revoked, source, base) for name, one in written.trust.items()}
+    trust = {name: _trusted(name, one, revoked, source, base, own) for name, one in written.trust.items()}
     setting = Setting(base=base, trust=trust, revoked=frozenset(revoked))
     require = {name: _requirement(name, one, written.evidence, setting, source) for name, one in written.require.items()}
     waivers = tuple(
@@ -230,8 +252,6 @@ def _resolve(written: PolicyFile, source: Source, base: Path) -> Policy:
     for number, waiver in enumerate(waivers):
         if waiver.check not in require:
             raise source.error(f"a waiver names {waiver.check!r}, which is not required", ("waivers", number, "check"), require)
-    if written.clearance.expires <= timedelta(0):
-        raise source.error("an admission must last longer than nothing", ("clearance", "expires"))
     return Policy(
         subject=written.subject, trust=trust, require=require, waivers=waivers, clearance=written.clearance.expires,
         digest=_digest(written.subject, require, waivers, written.clearance.expires, revoked), file=source.file, base=base,
@@ -265,9 +285,9 @@ def _digest(
     return documents.sha256(documents.canonical(content))
 
 
-def _trusted(name: str, one: Any, revoked: Mapping[str, str], source: Source, base: Path) -> Trusted:
+def _trusted(name: str, one: Any, revoked: Mapping[str, str], source: Source, base: Path, own: Trusted | None) -> Trusted:
     try:
-        found: Trusted = one.trusted(name, base)
+        found: Trusted = own if own is not None and isinstance(one, OwnEntry) else one.trusted(name, base)
     except UsageError as error:
         raise source.error(str(error), ("trust", name), hint=error.hint) from error
     return found.renamed(name, frozenset(revoked))

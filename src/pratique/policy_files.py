@@ -9,13 +9,17 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pratique.artifacts import Kind
 from pratique.errors import PolicyError
 from pratique.signing.entries import KINDS, Entry, RevokedFile, kind_of
+from pratique.statements import Moment
 
-_MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
+_LONGEST = timedelta(days=36_525)
+"""A century: added to any moment that we read, it stays within the calendar."""
+_PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +90,16 @@ class BoundFile(_Model):
         return self
 
 
+def _lasting(span: timedelta) -> timedelta:
+    if not timedelta(0) < span <= _LONGEST:
+        raise ValueError(f"it must last longer than nothing, and at most {_LONGEST.days:,} days")
+    return span
+
+
+Duration = Annotated[timedelta, AfterValidator(_lasting)]
+"""A span of time in ISO 8601, such as P1D."""
+
+
 class RequirementFile(_Model):
     """What the evidence of one check must look like."""
 
@@ -93,7 +107,7 @@ class RequirementFile(_Model):
     """The mildest finding that denies."""
     measures: dict[str, BoundFile] = {}
     """Bounds by measure; a measure that is missing from the evidence denies."""
-    max_age: timedelta | None = None
+    max_age: Duration | None = None
     """How old its evidence may be (ISO 8601, such as P1D); default: `evidence.max_age`."""
     signers: Annotated[list[str], Field(min_length=1)] | None = None
     """Names in `trust` that may sign its evidence; default: `evidence.signers`."""
@@ -108,14 +122,14 @@ class EvidenceFile(_Model):
 
     signers: Annotated[list[str], Field(min_length=1)] = ["gate"]
     """Names in `trust` that may sign evidence and clearances."""
-    max_age: timedelta = timedelta(days=1)
+    max_age: Duration = timedelta(days=1)
     """How old evidence may be."""
 
 
 class ClearanceFile(_Model):
     """What an admission is worth."""
 
-    expires: timedelta = timedelta(days=7)
+    expires: Duration = timedelta(days=7)
     """How long it lasts; it never outlives the evidence behind it."""
 
 
@@ -132,7 +146,7 @@ class WaiverFile(_Model):
     """Why this one may pass, for whoever reads the clearance."""
     owner: Annotated[str, Field(min_length=1)]
     """Who answers for it."""
-    until: AwareDatetime
+    until: Moment
     """When it lapses, with a time zone; an expired waiver waives nothing, and no admission outlives it."""
 
 
@@ -158,8 +172,8 @@ class PolicyFile(_Model):
 
 
 def _compose(data: bytes, file: str) -> yaml.Node:
-    if len(data) > _MAX_BYTES:
-        raise PolicyError(f"{len(data):,} bytes are no policy; at most {_MAX_BYTES:,} are read", file=file)
+    if len(data) > MAX_BYTES:
+        raise PolicyError(f"{len(data):,} bytes are no policy; at most {MAX_BYTES:,} are read", file=file)
     try:
         loader = yaml.SafeLoader(data.decode("utf-8"))
         node = loader.get_single_node()
@@ -180,14 +194,16 @@ def _plain(node: yaml.Node, file: str, seen: set[int] | None = None) -> Any:
     if id(node) in seen:
         raise PolicyError("anchors and aliases are not read", file=file, line=line, hint="write it out")
     seen.add(id(node))
+    if isinstance(node, yaml.CollectionNode) and node.tag not in _PLAIN:
+        raise PolicyError(f"the tag {node.tag[:80]} is not read", file=file, line=line, hint="leave it out")
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, file, seen)
     if isinstance(node, yaml.SequenceNode):
         return [_plain(inner, file, seen) for inner in node.value]
     try:
         return yaml.SafeLoader("").construct_object(node)
-    except (yaml.YAMLError, ValueError) as error:
-        raise PolicyError(f"{node.value!r} is not a plain value", file=file, line=line) from error
+    except Exception as error:  # PyYAML: a KeyError for `!!bool maybe`, an AttributeError for `!!timestamp x` ...
+        raise PolicyError(f"{str(node.value)[:80]!r} is not a plain value", file=file, line=line) from error
 
 
 def _mapping(node: yaml.MappingNode, file: str, seen: set[int]) -> dict[str, Any]:
@@ -195,7 +211,7 @@ def _mapping(node: yaml.MappingNode, file: str, seen: set[int]) -> dict[str, Any
     for key, inner in node.value:
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
-            raise PolicyError(f"the key {key.value!r} is not a plain string", file=file, line=line)
+            raise PolicyError(f"the key {str(key.value)[:80]!r} is not a plain string", file=file, line=line)
         if key.value in value:
             raise PolicyError(f"the key {key.value!r} appears twice", file=file, line=line)
         value[key.value] = _plain(inner, file, seen)

@@ -5,19 +5,23 @@ The page makes no request, runs no script, and escapes everything that it did no
 
 from __future__ import annotations
 
-import os
+import html
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from pratique import documents, files
 from pratique.checking import Severity
 from pratique.errors import StoreError
 from pratique.gate import Admission
 from pratique.judging import Verdict
 from pratique.policies import Bound, Policy
 from pratique.statements import Evidence, stamp
+
+CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+"""Nothing is loaded, run or sent, whatever may have slipped through."""
 
 
 def as_json(admission: Admission) -> dict[str, Any]:
@@ -52,15 +56,15 @@ def as_json(admission: Admission) -> dict[str, Any]:
 def as_text(admission: Admission) -> str:
     """The admission for people: the answer first, then what each check saw, then what to do."""
     verdict = admission.verdict
-    lines = [verdict.summary()]
+    lines = [documents.line(verdict.summary().splitlines()[0]), *(documents.line(f"  {one}") for one in verdict.denials)]
     if verdict.admitted:
         lines.append(f"  until {stamp(verdict.expires)[:16]}Z, as {verdict.subject.digest}")
         lines.append(f"  use this copy: {admission.artifact.root}")
     for one in admission.evidence:
         lines.append(as_line(one.statement))
-    lines += [f"  {problem}" for problem in admission.problems]
+    lines += [documents.line(f"  {problem}") for problem in admission.problems]
     fixes = dict.fromkeys(denial.fix for denial in verdict.denials if denial.fix)
-    lines += [f"Remedy: {fix}" for fix in list(fixes)[:5]]
+    lines += [documents.line(f"Remedy: {fix}") for fix in list(fixes)[:5]]
     return "\n".join(lines)
 
 
@@ -70,8 +74,8 @@ def of_admission(admission: Admission, policy: Policy) -> str:
     parts = [_decision(verdict)]
     for one in admission.evidence:
         requirement = policy.require.get(one.statement.check)
-        parts.append(_check(one.statement, requirement.measures if requirement else {}, one.digest))
-    parts += [f"<p class=card>{escape(problem)}</p>" for problem in admission.problems]
+        parts.append(observed(one.statement, requirement.measures if requirement else {}, one.digest))
+    parts += [f"<p class=card>{quoted(problem)}</p>" for problem in admission.problems]
     parts.append(_how_to_verify(admission))
     return page(f"{verdict.subject.name}: {'admitted' if verdict.admitted else 'denied'}", "".join(parts))
 
@@ -79,9 +83,9 @@ def of_admission(admission: Admission, policy: Policy) -> str:
 def of_evidence(evidence: Evidence, digest: str) -> str:
     """One page about what one check saw. It decides nothing."""
     subject = evidence.subject
-    head = f"<h1>{escape(subject.name)}</h1><p class=dim><code>{escape(subject.digest)}</code></p>"
+    head = f"<h1>{quoted(subject.name)}</h1><p class=dim><code>{quoted(subject.digest)}</code></p>"
     note = "<p>This is what one check saw. Whether it is acceptable is decided by a gate, under a policy.</p>"
-    return page(f"{subject.name}: {evidence.check}", head + note + _check(evidence, {}, digest))
+    return page(f"{subject.name}: {evidence.check}", head + note + observed(evidence, {}, digest))
 
 
 def page(title: str, body: str) -> str:
@@ -89,39 +93,41 @@ def page(title: str, body: str) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
-        f"<title>{escape(title)}</title><style>{_style()}</style></head><body>{body}</body></html>\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{CSP}">'
+        f"<title>{quoted(title)}</title><style>{_style()}</style></head><body>{body}</body></html>\n"
     )
 
 
+def quoted(text: str) -> str:
+    """A stranger's text as it may stand in a page: no markup, and nothing that turns the order of its letters around."""
+    return html.escape(documents.plain(text))
+
+
 def _style() -> str:
-    return files("pratique").joinpath("report.css").read_text(encoding="utf-8")
+    return resources.files("pratique").joinpath("report.css").read_text(encoding="utf-8")
 
 
-def write(path: Path, html: str) -> None:
+def write(path: Path, document: str) -> None:
     """Write a report in one step.
 
     Raises:
         StoreError: it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        work = path.with_name(f".{path.name}.part")
-        work.write_text(html, encoding="utf-8")
-        os.replace(work, path)
+        files.replace(path, document.encode("utf-8", "xmlcharrefreplace"))
     except OSError as error:
         raise StoreError(f"cannot write the report {path}: {error.strerror}") from error
 
 
 def badge(text: str, good: bool) -> str:
     """A coloured word."""
-    return f'<span class="badge {"good" if good else "bad"}">{escape(text)}</span>'
+    return f'<span class="badge {"good" if good else "bad"}">{quoted(text)}</span>'
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of cells that are already escaped."""
     cells = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class=wrap><table><tr>{''.join(f'<th>{escape(one)}</th>' for one in head)}</tr>{cells}</table></div>"
+    return f"<div class=wrap><table><tr>{''.join(f'<th>{quoted(one)}</th>' for one in head)}</tr>{cells}</table></div>"
 
 
 def as_line(evidence: Evidence) -> str:
@@ -131,44 +137,45 @@ def as_line(evidence: Evidence) -> str:
     measures = ", ".join(f"{name} {value:g}" for name, value in shown) + (" …" if len(report.measures) > 4 else "")
     count = sum(finding.severity > Severity.NOTE for finding in report.findings)
     worst = f", worst {report.worst.name.lower()}" if count else ""
-    return f"  {evidence.check:<12} {count} finding{'s' * (count != 1)}{worst}; {measures}"
+    return documents.line(f"  {evidence.check:<12} {count} finding{'s' * (count != 1)}{worst}; {measures}")
 
 
 def _decision(verdict: Verdict) -> str:
     word = badge("admitted" if verdict.admitted else "denied", verdict.admitted)
-    head = f"<h1>{escape(verdict.subject.name)} {word}</h1><p class=dim><code>{escape(verdict.subject.digest)}</code></p>"
+    head = f"<h1>{quoted(verdict.subject.name)} {word}</h1><p class=dim><code>{quoted(verdict.subject.digest)}</code></p>"
     if verdict.admitted:
-        until = f"<p>Until {stamp(verdict.expires)[:16]}Z, under policy <code>{escape(verdict.policy_digest)}</code>.</p>"
-        waived = f"<p>Waived: {escape(', '.join(verdict.waived))}</p>" if verdict.waived else ""
+        until = f"<p>Until {stamp(verdict.expires)[:16]}Z, under policy <code>{quoted(verdict.policy_digest)}</code>.</p>"
+        waived = f"<p>Waived: {quoted(', '.join(verdict.waived))}</p>" if verdict.waived else ""
         return head + until + waived
     reasons = "".join(
-        f"<div class=card><p><b>{escape(one.check)}</b> · {escape(one.rule)}</p><p>{escape(one.reason)}"
-        + (f" <span class=dim>at {escape(one.where)}</span>" if one.where else "")
+        f"<div class=card><p><b>{quoted(one.check)}</b> · {quoted(one.rule)}</p><p>{quoted(one.reason)}"
+        + (f" <span class=dim>at {quoted(one.where)}</span>" if one.where else "")
         + "</p>"
-        + (f"<p class=fix>{escape(one.fix)}</p>" if one.fix else "")
+        + (f"<p class=fix>{quoted(one.fix)}</p>" if one.fix else "")
         + "</div>"
         for one in verdict.denials
     )
     return f"{head}<h2>Why</h2>{reasons}"
 
 
-def _check(evidence: Evidence, bounds: Mapping[str, Bound], digest: str) -> str:
+def observed(evidence: Evidence, bounds: Mapping[str, Bound], digest: str) -> str:
+    """What one check saw, as a part of a page."""
     report = evidence.report
     parts = [
-        f"<h2>{escape(evidence.check)}</h2>"
-        f"<p class=dim>evidence <code>{escape(digest)}</code>, {stamp(evidence.made_at)[:19]}Z</p>"
+        f"<h2>{quoted(evidence.check)}</h2>"
+        f"<p class=dim>evidence <code>{quoted(digest)}</code>, {stamp(evidence.made_at)[:19]}Z</p>"
     ]
     if report.measures:
-        rows = [(escape(name), f"{value:,.6g}", bar(value, bounds.get(name))) for name, value in report.measures.items()]
+        rows = [(quoted(name), f"{value:,.6g}", bar(value, bounds.get(name))) for name, value in report.measures.items()]
         parts.append(table(("measure", "value", "against its bound"), rows))
     if report.findings:
         found = [
             (
-                escape(f.severity.name.lower()),
-                f"<b>{escape(f.rule)}</b>",
-                escape(f.message),
-                f"<code>{escape(f.where)}</code>",
-                escape(f.fix),
+                quoted(f.severity.name.lower()),
+                f"<b>{quoted(f.rule)}</b>",
+                quoted(f.message),
+                f"<code>{quoted(f.where)}</code>",
+                quoted(f.fix),
             )
             for f in report.findings
         ]
@@ -181,18 +188,18 @@ def bar(value: float, bound: Bound | None) -> str:
     if bound is None:
         return '<span class="dim">no bound</span>'
     limits = [one for one in (bound.min, bound.max) if abs(one) != float("inf")]
-    top = max([value, *limits, 1e-12]) * 1.15
+    top = max([value, *limits, 1e-12])
     inside = bound.min <= value <= bound.max
     marks = "".join(
         f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="18" stroke="currentColor" stroke-width="2"/>'
-        for x in (240 * max(one, 0) / top for one in limits)
+        for x in (208 * (max(one, 0) / top) for one in limits)
     )
     colour = "var(--good)" if inside else "var(--bad)"
-    width = max(240 * max(value, 0) / top, 2)
+    width = max(208 * (max(value, 0) / top), 2)
     return (
-        f'<svg width="240" height="18" viewBox="0 0 240 18" role="img" aria-label="{value:g}, {escape(str(bound))}">'
+        f'<svg width="240" height="18" viewBox="0 0 240 18" role="img" aria-label="{value:g}, {quoted(str(bound))}">'
         f'<rect y="5" width="{width:.1f}" height="8" rx="3" fill="{colour}"/>{marks}</svg>'
-        f'<span class="dim">{escape(str(bound))}</span>'
+        f'<span class="dim">{quoted(str(bound))}</span>'
     )
 
 
@@ -200,7 +207,8 @@ def _how_to_verify(admission: Admission) -> str:
     subject = admission.artifact.subject
     return (
         "<h2>Verify it yourself</h2><p>Nothing on this page is proof; the signed statements are.</p><ul>"
-        f"<li><code>pratique digest {escape(admission.artifact.uri)}</code> prints <code>{escape(subject.digest)}</code></li>"
+        f"<li><code>pratique digest {quoted(shlex.quote(admission.artifact.uri))}</code> prints "
+        f"<code>{quoted(subject.digest)}</code></li>"
         "<li><code>pratique verify --trust gate.pub "
         f"STORE/evidence/sha256/{subject.hex}/CHECK/DIGEST.sigstore.json</code></li></ul>"
     )

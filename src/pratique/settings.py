@@ -12,10 +12,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pratique.errors import UsageError
+
 
 def home() -> Path:
-    """The one folder that holds everything we keep on this machine."""
-    return Path(os.environ.get("PRATIQUE_HOME") or Path.home() / ".pratique")
+    """The one folder that holds everything we keep on this machine.
+
+    Raises:
+        UsageError: the environment names none, and this user has no home (a container that runs as any user id).
+    """
+    try:
+        return Path(os.environ.get("PRATIQUE_HOME") or Path.home() / ".pratique")
+    except RuntimeError as error:
+        raise UsageError(f"there is no folder for keys and snapshots: {error}", hint="set PRATIQUE_HOME") from error
 
 
 def store_uri() -> str:
@@ -31,3 +40,8 @@ def gate_key() -> Path:
 def snapshots() -> Path:
     """Where private copies of artifacts live."""
     return home() / "snapshots"
+
+
+def remembered() -> Path:
+    """What audits remember of files that they have hashed."""
+    return home() / "audits" / "digests.sqlite"

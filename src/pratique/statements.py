@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from pratique import documents
 from pratique.artifacts import Kind, Subject
@@ -34,6 +34,9 @@ TRANSFER_LEARNING = "urn:pratique:build:transfer-learning:v1"
 
 _Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 _Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_YEARS = range(1970, 9000)
+"""Later and earlier moments cannot be reckoned with: a maximum age added to them leaves the calendar."""
+
 M = TypeVar("M", bound=BaseModel)
 S = TypeVar("S")
 
@@ -278,6 +281,16 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def _reckonable(moment: datetime) -> datetime:
+    if moment.year not in _YEARS:
+        raise ValueError(f"the year is not between {_YEARS.start} and {_YEARS.stop}")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_reckonable)]
+"""A date with a time zone, as strangers write it, with which can be reckoned."""
+
+
 def _grade(severity: Severity) -> str:
     if severity >= Severity.HIGH:
         return "failedTests"
@@ -303,7 +316,7 @@ def _statement(subject: Subject, predicate_type: str, predicate: dict[str, Any])
 def _open(payload: bytes, predicate_type: str) -> tuple[_Statement, Subject]:
     outer = _validate(_Statement, documents.parse(payload, what="the statement"))
     if outer.predicateType != predicate_type:
-        raise Malformed(f"the statement is a {outer.predicateType}, not a {predicate_type}")
+        raise Malformed(f"the statement is a {outer.predicateType[:80]!r}, not a {predicate_type}")
     return outer, outer.subject[0].subject()
 
 
@@ -358,7 +371,7 @@ class _EvidenceBody(_Model):
     checkVersion: str
     kind: Kind
     runId: str
-    madeAt: AwareDatetime
+    madeAt: Moment
     measures: dict[str, float]
     findings: list[_Finding]
 
@@ -390,8 +403,8 @@ class _Id(_Model):
 
 class _RunMetadata(_Model):
     invocationId: str
-    startedOn: AwareDatetime
-    finishedOn: AwareDatetime
+    startedOn: Moment
+    finishedOn: Moment
 
 
 class _RunDetails(_Model):
@@ -410,7 +423,7 @@ class _Attestation(_Model):
 
 class _SummaryBody(_Model):
     kind: Kind
-    expires: AwareDatetime
+    expires: Moment
     runId: str
     channel: str
     sequence: Annotated[int, Field(ge=0)]
@@ -419,7 +432,7 @@ class _SummaryBody(_Model):
 
 class _Summary(_Model):
     verifier: _Id
-    timeVerified: AwareDatetime
+    timeVerified: Moment
     resourceUri: str
     policy: _Attestation
     inputAttestations: list[_Attestation]

@@ -33,8 +33,8 @@ def default(profile: Profile, *, false_alarm_rate: float = 0.01, min_rows: int =
 
     Args:
         profile: what approved data looks like.
-        false_alarm_rate: chance of a failing suite on a batch like the reference. The statistical expectations share it
-            equally (Bonferroni); schema, ranges and copies have wide fixed margins instead.
+        false_alarm_rate: chance of a failing suite on a batch like the reference. The statistical expectations (drift, labels,
+            copies) share it equally (Bonferroni); schema and ranges have wide fixed margins instead.
         min_rows: fewest rows of a batch.
 
     Raises:
@@ -48,7 +48,7 @@ def default(profile: Profile, *, false_alarm_rate: float = 0.01, min_rows: int =
         raise UsageError(f"min_rows must be at least 20, not {min_rows}", hint="fewer rows look like any reference")
     return gx.ExpectationSuite(
         name="pratique",
-        expectations=[*_fixed(profile, min_rows), *_statistical(profile, false_alarm_rate), *_copies(profile)],
+        expectations=[*_fixed(profile, min_rows), *_statistical(profile, false_alarm_rate)],
         meta={"profile": profile.digest, "false_alarm_rate": false_alarm_rate},
     )
 
@@ -73,24 +73,39 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         UsageError: no such file.
         Malformed: not a suite, or an empty one.
     """
+    return parse(content(path), what=str(path))
+
+
+def content(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a suite file.
+
+    Raises:
+        UsageError: no such file.
+        Malformed: too large.
+    """
     try:
-        data = Path(path).read_bytes()
+        if os.path.getsize(path) > documents.MAX_BYTES:
+            raise Malformed(f"the suite {path} is larger than {documents.MAX_BYTES:,} bytes")
+        return Path(path).read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read the suite {path}: {error.strerror}") from error
-    return parse(data, what=str(path))
+        raise UsageError(f"cannot read the suite {path}: {error.strerror}", hint="pratique suite init makes one") from error
 
 
 def parse(data: bytes, *, what: str = "the suite") -> dict[str, Any]:
     """See `read`."""
     document: dict[str, Any] = documents.parse(data, what=what)
     listed = document.get("expectations") if isinstance(document, dict) else None
-    if not isinstance(listed, list) or not all(isinstance(one, dict) and isinstance(one.get("type"), str) for one in listed):
-        raise Malformed(f"{what} is not a Great Expectations 1.x suite: it needs a list of expectations with a type each")
+    if not isinstance(listed, list) or not all(_is_expectation(one) for one in listed):
+        raise Malformed(f"{what} is not a Great Expectations 1.x suite: it needs a list of expectations with type and kwargs")
     if not 0 < len(listed) <= MAX_EXPECTATIONS:
         raise Malformed(f"{what} lists {len(listed)} expectations", hint="a suite that expects nothing always succeeds")
     if not isinstance(document.get("name"), str) or not document["name"]:
         raise Malformed(f"{what} has no name")
     return document
+
+
+def _is_expectation(one: Any) -> bool:
+    return isinstance(one, dict) and isinstance(one.get("type"), str) and isinstance(one.get("kwargs", {}), dict)
 
 
 def make(document: dict[str, Any]) -> tuple[ExpectationSuite, list[str]]:
@@ -143,50 +158,54 @@ def _fixed(profile: Profile, min_rows: int) -> Iterator[Any]:
 
 
 def _statistical(profile: Profile, false_alarm_rate: float) -> list[Any]:
-    from pratique import expectations as ours
-
-    kinds: list[Any] = [ours.ExpectTableDriftToBeWithinProfile] if profile.features else []
-    if profile.label is not None:
-        kinds.append(ours.ExpectTableLabelPriorsToMatchProfile)
-        if profile.sample is not None:
-            kinds.append(ours.ExpectLabelsToConformToReference)
-    return [kind(profile=PROFILE, alpha=false_alarm_rate / len(kinds)) for kind in kinds]
-
-
-def _copies(profile: Profile) -> Iterator[Any]:
     from great_expectations.expectations.metadata_types import FailureSeverity
 
     from pratique import expectations as ours
 
-    yield ours.ExpectTableRowsToBeDistinct(profile=PROFILE, severity=FailureSeverity.WARNING)
+    kinds: list[Any] = [ours.ExpectTableRowsToBeDistinct]
+    if profile.features:
+        kinds.append(ours.ExpectTableDriftToBeWithinProfile)
+    if profile.label is not None:
+        kinds.append(ours.ExpectTableLabelPriorsToMatchProfile)
+        if profile.sample is not None:
+            kinds.append(ours.ExpectLabelsToConformToReference)
     if profile.neighbours is not None:
-        yield ours.ExpectNearDuplicateClustersToBeSmallerThan(profile=PROFILE)
+        kinds.append(ours.ExpectNearDuplicateClustersToBeSmallerThan)
+    repeats_matter_less = {ours.ExpectTableRowsToBeDistinct: {"severity": FailureSeverity.WARNING}}
+    return [kind(profile=PROFILE, alpha=false_alarm_rate / len(kinds), **repeats_matter_less.get(kind, {})) for kind in kinds]
 
 
 def ranges(columns: list[Column]) -> list[tuple[str, float | None, float | None]]:
     """Propose bounds beyond which a value is a mistake of unit or a sentinel: (column, low, high), None for no bound.
 
-    1. Columns of one physical scale, where a third of them reach exactly the common extreme (pixels, ratings, shares): it.
-    2. A smallest or largest value of exactly 0 is physical, too.
-    3. Otherwise four times the column's range beyond its extreme, if that tail is light: the extreme is within three times the
+    1. Columns of one physical scale, where a third of them, and ten at least, reach exactly the common extremes, and one in
+       ten rows of some does (pixels, answers in a form): those. Counts of rare events reach theirs by accident.
+    2. An extreme of exactly 0 is physical, too, if one row in ten has it.
+    3. Otherwise four times the column's range beyond its extreme, if that tail is light: the extreme is within 2.5 times the
        distance from median to outer decile. In a heavy tail any bound would meet a clean value some day: none.
     """
     varied = [column for column in columns if column.kind == "numeric" and column.low < column.high]
     if not varied:
         return []
     least, most = min(column.low for column in varied), max(column.high for column in varied)
-    if all(3 * len(reach) >= len(varied) > 2 for reach in _reaching(varied, least, most)):
+    if all(_is_common(reach, len(varied)) for reach in _reaching(varied, least, most)):
         return [(one.name, least, most) for one in columns if one.kind == "numeric" and least <= one.low <= one.high <= most]
     found = [(column.name, _bound(column, 0, column.low), _bound(column, 2, column.high)) for column in varied]
     return [(name, low, high) for name, low, high in found if (low, high) != (None, None)]
 
 
-def _reaching(columns: list[Column], least: float, most: float) -> tuple[list[Column], list[Column]]:
-    return [column for column in columns if column.low == least], [column for column in columns if column.high == most]
+def _reaching(columns: list[Column], least: float, most: float) -> tuple[list[bool], list[bool]]:
+    """For both extremes: of each column that reaches it, whether one row in ten does."""
+    low = [column.middle[0] == least for column in columns if column.low == least]
+    return low, [column.middle[2] == most for column in columns if column.high == most]
+
+
+def _is_common(reaching: list[bool], columns: int) -> bool:
+    return len(reaching) >= max(10, columns / 3) and any(reaching)
 
 
 def _bound(column: Column, decile: int, extreme: float) -> float | None:
-    if extreme == 0:
+    if extreme == 0 == column.middle[decile]:
         return 0.0
-    light = abs(extreme - column.center) <= 3 * abs(column.middle[decile] - column.center)
+    light = abs(extreme - column.center) <= 2.5 * abs(column.middle[decile] - column.center)
     return extreme + (4 if decile else -4) * (column.high - column.low) if light else None

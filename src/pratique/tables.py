@@ -1,14 +1,18 @@
 """Reading one table from CSV and Parquet files, strictly.
 
 What a lenient reader repairs in silence is refused here, with the file and the row: lines that are too short or too long,
-columns named twice, files of one table with different columns, nested values, bytes that are not UTF-8. Files that are no
-table are not skipped in silence either: documentation is listed as ignored, anything else as unread.
+a quote that never closes, columns named twice, files of one table with different columns, nested values, bytes that are not
+UTF-8. Files that are no table are not skipped in silence either: documentation is listed as ignored, anything else as unread.
+
+Every column of a file is a column of the table: what pandas wrote beside a Parquet schema may hide one as "the index".
 """
 
 from __future__ import annotations
 
 import fnmatch
+import mmap
 import os
+import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +23,12 @@ from pratique.errors import ArtifactError, ArtifactRefused
 MAX_FILE_BYTES = 1 << 30
 """One CSV file is read in one block, so that a column has one type from its first to its last row."""
 
+MAX_CELLS = 200_000_000
+"""A few bytes of Parquet can claim any number of rows."""
+
+MAX_BYTES = 4 << 30
+"""Bytes of a Parquet file once unpacked: one long text can stand in any number of rows."""
+
 COMPANIONS = (
     "README*", "LICENSE*", "NOTICE*", "CHANGELOG*", "*.md", "*.sig", "*.sigstore.json", "*.pdf", ".gitattributes", ".gitignore",
     "croissant.json", "dataset_info.json", "dataset_infos.json", "dataset-card.json", "dataset_card.json", "profile.json",
@@ -26,10 +36,10 @@ COMPANIONS = (
 )  # fmt: skip
 """Files beside a table that hold no rows of it."""
 
-MAX_CELLS = 200_000_000
-"""A few bytes of Parquet can claim any number of rows."""
-
 _NULLS = ["", "NA", "NaN", "nan", "null", "NULL"]
+
+_QUOTED = re.compile(rb'(?:\A|[,\r\n])"[^"]*(?:""[^"]*)*("|\Z)')
+"""A quoted cell of a CSV file (RFC 4180); its group is empty if the file ends inside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,17 +97,22 @@ def _is_companion(name: str) -> bool:
 
 
 def _join(parts: dict[str, Any], ignored: tuple[str, ...], unread: tuple[str, ...]) -> Table:
-    import pandas as pd
+    import pyarrow as pa
 
     first, *others = parts
     for other in others:
-        if list(parts[other].columns) != list(parts[first].columns):
+        if parts[other].column_names != parts[first].column_names:
             raise ArtifactRefused(f"{other} has other columns than {first}", hint="one artifact is one table")
+    try:
+        whole = pa.concat_tables(parts.values(), promote_options="permissive")
+    except pa.ArrowException as error:
+        raise ArtifactRefused(
+            f"the files hold values of different types: {error}", hint="give each column one type, or write one file"
+        ) from error
     starts = [0]
-    for frame in parts.values():
-        starts.append(starts[-1] + len(frame))
-    filled = [frame for frame in parts.values() if len(frame)] or [parts[first]]
-    frame = pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0]
+    for part in parts.values():
+        starts.append(starts[-1] + part.num_rows)
+    frame = whole.to_pandas(ignore_metadata=True, date_as_object=False)
     return Table(frame=frame, files=tuple(parts), starts=tuple(starts[:-1]), ignored=ignored, unread=unread)
 
 
@@ -107,47 +122,89 @@ def _read(path: Path, name: str) -> Any:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ArtifactRefused(f"{name} is larger than {MAX_FILE_BYTES:,} bytes", hint="split it into several files")
     try:
-        table = _csv(path) if name.lower().endswith(".csv") else _parquet(path)
+        return _csv(path, name) if name.lower().endswith(".csv") else _parquet(path, name)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ArtifactRefused(
-            f"cannot read {name}: {error}", hint="write the file again; every row needs every column"
+            f"cannot read {name}: {error}", hint="write the file again, as UTF-8; every row needs every column"
         ) from error
-    _refuse_columns(table, name)
-    return table.to_pandas()
 
 
-def _csv(path: Path) -> Any:
+def _csv(path: Path, name: str) -> Any:
     from pyarrow import csv
 
-    return csv.read_csv(
+    _refuse_open_quote(path, name)
+    table = csv.read_csv(
         path,
         read_options=csv.ReadOptions(block_size=max(path.stat().st_size, 1) + 1, use_threads=False),
         parse_options=csv.ParseOptions(newlines_in_values=True),
         convert_options=csv.ConvertOptions(null_values=_NULLS, strings_can_be_null=True, quoted_strings_can_be_null=False),
     )
+    _refuse_columns(table.schema, name)
+    return table
 
 
-def _parquet(path: Path) -> Any:
-    from pyarrow import parquet
+def _refuse_open_quote(path: Path, name: str) -> None:
+    """One reader takes all that follows a quote that never closes for one cell; another reads rows."""
+    if not path.stat().st_size:
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if any(not cell[1] for cell in _QUOTED.finditer(data)):
+            raise ArtifactRefused(f"a quote in {name} never closes", hint="double quotes inside cells, or write Parquet")
 
-    file = parquet.ParquetFile(path)
-    if file.metadata.num_rows * file.metadata.num_columns > MAX_CELLS:
-        raise ArtifactRefused(f"{path.name} claims {file.metadata.num_rows:,} rows; at most {MAX_CELLS:,} cells are read")
-    return file.read()
+
+def _parquet(path: Path, name: str) -> Any:
+    import pyarrow as pa
+    from pyarrow import compute, parquet
+
+    with parquet.ParquetFile(path) as file:
+        meta, schema = file.metadata, file.schema_arrow
+        _refuse_columns(schema, name)
+        if meta.num_rows * meta.num_columns > MAX_CELLS:
+            raise ArtifactRefused(f"{name} claims {meta.num_rows:,} rows; at most {MAX_CELLS:,} cells are read")
+        _refuse_bytes(sum(meta.row_group(group).total_byte_size for group in range(meta.num_row_groups)), name)
+    texts = [field.name for field in schema if _is_text(field.type)]
+    with parquet.ParquetFile(path, read_dictionary=texts) as file:  # each different text once, however often it occurs
+        table = file.read()
+    for index, field in enumerate(schema):
+        column = table.column(index)
+        if _is_text(field.type):
+            lengths = (compute.binary_length(part.dictionary).take(part.indices) for part in column.chunks)
+            _refuse_bytes(sum(compute.sum(one).as_py() or 0 for one in lengths), name)
+            table = table.set_column(index, field.name, column.cast(pa.large_string()))
+        elif pa.types.is_decimal(field.type):
+            table = table.set_column(index, field.name, column.cast(pa.float64()))
+    return table
 
 
-def _refuse_columns(table: Any, name: str) -> None:
-    import pyarrow.types as kinds
+def _refuse_bytes(count: int, name: str) -> None:
+    if count > MAX_BYTES:
+        raise ArtifactRefused(f"{name} unpacks to {count:,} bytes; at most {MAX_BYTES:,} are read", hint="split it")
 
-    names = table.column_names
+
+def _refuse_columns(schema: Any, name: str) -> None:
+    names = schema.names
     twin = next((column for column in names if names.count(column) > 1), None)
     if twin is not None:
         raise ArtifactRefused(f"{name} has two columns named {twin!r}", hint="rename one of them")
     if "" in names:
         raise ArtifactRefused(f"{name} has a column without a name", hint="write the table without its index")
-    for field in table.schema:
-        if kinds.is_nested(field.type) or kinds.is_binary(field.type) or kinds.is_large_binary(field.type):
+    for field in schema:
+        if not (_is_text(field.type) or _is_plain(field.type)):
             raise ArtifactRefused(
                 f"column {field.name!r} of {name} holds {field.type} values",
-                hint="one number or text per cell; binary may be bad UTF-8",
+                hint="one number or text per cell; what a CSV file holds as binary is not UTF-8",
             )
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow.types as kinds
+
+    inner = kind.value_type if kinds.is_dictionary(kind) else kind
+    return bool(kinds.is_string(inner) or kinds.is_large_string(inner) or kinds.is_string_view(inner))
+
+
+def _is_plain(kind: Any) -> bool:
+    import pyarrow.types as kinds
+
+    known = (kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_decimal, kinds.is_temporal, kinds.is_null)
+    return any(is_one(kind) for is_one in known)

@@ -67,8 +67,8 @@ def find(name: str, setting: Setting) -> Trusted:
     trust: Mapping[str, Trusted] = setting.trust
     if name in trust:
         return trust[name]
-    path = setting.base.joinpath(name).expanduser()
-    if not path.is_file():
+    path = _place(setting.base, name)
+    if path is None:
         near = difflib.get_close_matches(name, trust, n=1)
         known = ", ".join(sorted(trust)) or "nobody"
         raise ValueError(
@@ -79,6 +79,14 @@ def find(name: str, setting: Setting) -> Trusted:
         return TrustedKey.load(path.stem, path).renamed(path.stem, setting.revoked)
     except UsageError as error:
         raise ValueError(error.diagnostics().replace("\nHint: ", "; ")) from error
+
+
+def _place(base: Path, name: str) -> Path | None:
+    try:
+        path = base.joinpath(name).expanduser()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError):  # a name too long for one, a folder that is closed to us, the home of nobody
+        return None
 
 
 def from_text(text: str, base: Path) -> Trusted:

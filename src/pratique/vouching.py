@@ -11,7 +11,7 @@ from pratique.artifacts import Subject
 from pratique.errors import EvidenceError, Malformed, WrongSubject
 from pratique.signing import Trusted
 from pratique.statements import Vouched
-from pratique.store import Shelf, Store
+from pratique.store import SUFFIX, Shelf, Store
 
 
 class _About(Protocol):
@@ -38,25 +38,27 @@ def collect(
 ) -> Collected[S]:
     """Read, verify and parse everything that a store holds about a subject.
 
-    One bad bundle spoils nothing but itself: it is reported and left out, which can only ever deny.
+    One bad bundle spoils nothing but itself: it is reported and left out, which can only ever deny. Copies of one are one.
 
     Raises:
         StoreError: the store itself could not be read.
     """
     keys = tuple(trusted)
-    vouched: list[Vouched[S]] = []
+    vouched: dict[str, Vouched[S]] = {}
     refused: list[str] = []
     for path, bundle in store.read(shelf, subject):
         try:
-            vouched.append(_one(path, bundle, subject, keys, parse))
+            one = _one(path, bundle, subject, keys, parse)
         except EvidenceError as error:
-            refused.append(f"{error} ({path})")
-    return Collected(vouched=tuple(vouched), refused=tuple(refused))
+            refused.append(documents.line(f"{error} ({path})"))
+        else:
+            vouched.setdefault(one.digest, one)
+    return Collected(vouched=tuple(vouched.values()), refused=tuple(refused))
 
 
 def _one(path: str, bundle: bytes, subject: Subject, keys: Sequence[Trusted], parse: Callable[[bytes], S]) -> Vouched[S]:
     digest = documents.sha256(bundle)
-    if digest.removeprefix("sha256:") not in path:
+    if path.rsplit("/", 1)[-1] != digest.removeprefix("sha256:") + SUFFIX:
         raise Malformed("its bytes are not the ones that its name promises")
     verified = signing.verify(bundle, keys, what="the statement")
     statement = parse(verified.payload)

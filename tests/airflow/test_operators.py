@@ -289,7 +289,7 @@ def test_an_expectation_that_comes_out_empty_is_refused(
 
 
 def test_a_log_line_cannot_be_forged() -> None:
-    told = telling.plain("bad name\n[2026-01-01] INFO ADMITTED\r\x1b[2K\u2028all is well")
+    told = telling.short("bad name\n[2026-01-01] INFO ADMITTED\r\x1b[2K\u2028all is well")
     assert told == "bad name [2026-01-01] INFO ADMITTED [2K all is well"
 
 

@@ -57,6 +57,7 @@ def frame(body: bytes, length: int | None = None) -> bytes:
         (b"I0o7\n0" + GLOBAL_CALL + b".", "REDUCE"),
         (b"I010\n0" + GLOBAL_CALL + b".", "REDUCE"),
         (b"I1\0 and more\n0" + GLOBAL_CALL + b".", "REDUCE"),
+        (b"I\0no digits\n0" + GLOBAL_CALL + b".", "REDUCE"),  # zero, says C
         (b"L1\0 and more\n0" + GLOBAL_CALL + b".", "REDUCE"),
         (b"F1\0 and more\n0" + GLOBAL_CALL + b".", "REDUCE"),
         (b"Np01\n0g 1\n0" + GLOBAL_CALL + b".", "REDUCE"),
@@ -235,7 +236,12 @@ def test_too_many_opcodes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_flood_of_oddities_is_counted_not_kept() -> None:
     reading = read(b"N0" * 10_000 + (b"cos\nsystem\n0" * 1000) + b"N.")
     assert (len(reading.faults), reading.faulty) == (5, 11_000)
-    assert (len(reading.uses), reading.used) == (20, 1000)
+    assert (len(reading.uses), reading.used) == (1, 1000)
+
+
+def test_a_flood_of_globals_ends_the_reading() -> None:
+    reading = read(b"".join(b"cm%d\nn\n0" % number for number in range(1001)) + b"N.")
+    assert reading.given_up and len(reading.uses) == 1000
 
 
 def leaves(protocol: int) -> st.SearchStrategy[Any]:

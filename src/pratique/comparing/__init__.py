@@ -3,8 +3,8 @@
     cells      a column as counts: equal-mass bins, categories, nulls and infinities
     drift      two rows of counts: significance and effect; Holm's correction for a family of columns
     encoding   rows as small integers, so that distances are the same on every machine
-    labels     rows that sit among rows of another label: an exact test of "more of them than before"
-    copies     exact and near duplicates
+    labels     rows that sit among rows of another label: a test of "more of them than before"
+    copies     exact and near duplicates, and how many of them a reference explains
 
 Imported inside functions only: these modules import numpy, pandas and scipy.
 """

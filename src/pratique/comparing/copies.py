@@ -4,6 +4,9 @@ How near is too near? Half the distance within which 1 % of the reference rows h
 the batch is larger or the data has few dimensions: the radius at which three rows meet by chance in one batch of a thousand.
 That extrapolates the reference's own neighbour distances by its intrinsic dimension (Facco et al., TwoNN, 2017), with a margin
 because density varies. Measured, not proven: docs/checks/dataset.md.
+
+How many copies are too many? More than the reference explains. It may hold copies of its own, and a reference without any
+rules out only what would have shown in so few rows (`chance_size`, `explained`).
 """
 
 # ruff: noqa: TID253
@@ -14,17 +17,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-from pratique.comparing.encoding import blocks, squared_distances
+from pratique.comparing.encoding import blocks, draw, squared_distances
 
 MOST_ROWS = 20_000
 """Rows compared with each other; of a larger batch, as many drawn at random."""
 
+CHANCE = 0.001
+"""Probability of a false alarm that is accepted where nobody says otherwise."""
+
+_ACCIDENT = 3
+"""Rows of a group that may be one accident upon another; a larger one is a row that is common."""
+
 _SHARE = 0.05
 """The quantile of neighbour distances from which nearer ones are extrapolated."""
-
-_CHANCE = 0.001
-"""Chance meetings of three rows that are accepted per batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +61,8 @@ class Copies:
 
 def exact(frame: Any) -> Copies:
     """Groups of rows of a DataFrame with equal values everywhere."""
-    group = frame.groupby(list(frame.columns), dropna=False, sort=False).ngroup().to_numpy()
+    numbered = frame.set_axis(range(frame.shape[1]), axis=1)
+    group = numbered.groupby(list(numbered.columns), dropna=False, sort=False, observed=True).ngroup().to_numpy()
     return _grouped(group, np.arange(len(frame)))
 
 
@@ -62,7 +70,7 @@ def near(rows: NDArray[np.int16], radius: float, most: int = MOST_ROWS) -> Copie
     """Groups of encoded rows linked by distances of at most `radius` steps."""
     chosen = np.arange(len(rows))
     if len(rows) > most:
-        chosen = np.sort(np.random.default_rng(0).choice(len(rows), most, replace=False))
+        chosen = np.sort(draw(rows).choice(len(rows), most, replace=False))
     return _grouped(_linked(rows[chosen], radius), chosen)
 
 
@@ -111,25 +119,48 @@ def nearness(rows: NDArray[np.int16]) -> Nearness:
     return Nearness(closest=closest, close=close, dimension=float(np.clip(min(overall, tail) / 1.5, 1.0, 100.0)))
 
 
-def radius(found: Nearness, reference_rows: int, batch_rows: int) -> float:
+def radius(found: Nearness, reference_rows: int, batch_rows: int, chance: float = CHANCE) -> float:
     """How near is too near, in steps, for a batch of that many rows."""
-    neighbours = np.sqrt(2 * _CHANCE / batch_rows)  # of a row, so that m rows make m * neighbours**2 / 2 triples
+    neighbours = np.sqrt(2 * chance / batch_rows)  # of a row, so that m rows make m * neighbours**2 / 2 triples
     known = _SHARE * batch_rows / reference_rows  # neighbours of a row of the batch within found.close
     return float(min(found.closest / 2, found.close * (neighbours / known) ** (1 / found.dimension)))
 
 
-def chance_size(pairs: int, reference_rows: int, batch_rows: int) -> int:
-    """The smallest group of equal rows that chance does not explain in a table of few distinct values.
+def chance_size(pairs: int, reference_rows: int, batch_rows: int, chance: float = CHANCE) -> int:
+    """The smallest group of copies that the reference's own pairs do not explain, if they are accidents.
 
-    `pairs` equal pairs were seen in the reference, so three more are possible (the rule of three). A group of s rows is then
-    expected m**s / s! * c**(s-1) times, c the chance that two rows are equal.
+    `pairs` were seen in the reference, so three more are possible (the rule of three). A group of s rows is then expected
+    m**s / s! * c**(s-1) times, c the chance that two rows are copies.
     """
     equal = min(1.0, (pairs + 3) / (reference_rows * (reference_rows - 1) / 2))
     size, expected = 1, float(batch_rows)
-    while size < 3 or (expected > _CHANCE and size < batch_rows):
+    while size < 3 or (expected > chance and size < batch_rows):
         size += 1
         expected *= batch_rows * equal / size
     return size
+
+
+def usual_size(largest: int, reference_rows: int, batch_rows: int, chance: float = CHANCE) -> int:
+    """The smallest group of copies that the reference's own groups do not explain: it has one of `largest` rows.
+
+    Twice as large, and where one row is common (an image of nothing), as often as such a row may come by chance.
+    """
+    if largest < 2:
+        return 2
+    growth = batch_rows / reference_rows
+    common = stats.nbinom.ppf(1 - chance, largest + 1, 1 / (1 + growth)) if largest > _ACCIDENT else 0.0
+    return 1 + int(np.ceil(max(2 * largest * max(1.0, growth), common)))
+
+
+def explained(extra: int, pairs: int, reference_rows: int, batch_rows: int, chance: float = CHANCE) -> int:
+    """Rows beyond the first of their groups that a batch like the reference has at most, but for that chance.
+
+    Groups turn up like accidents (Poisson), and how often is known only from the reference: negative binomial. A group of many
+    rows counts as one accident: the mean of the squared sizes over the mean size is what one weighs.
+    """
+    growth = batch_rows / reference_rows * max(1.0, batch_rows / reference_rows)  # pairs of rows, where they are accidents
+    weight = max(1.0, (2 * pairs - extra) / extra) if extra else 1.0
+    return int(np.ceil(weight * stats.nbinom.ppf(1 - chance, extra / weight + 1, 1 / (1 + growth))))
 
 
 def _grouped(group: NDArray[np.int64], places: NDArray[np.int64]) -> Copies:

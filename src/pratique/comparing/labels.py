@@ -22,12 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from pratique.comparing.encoding import blocks, squared_distances
+from pratique.comparing.encoding import blocks, draw, squared_distances
 
 LEVELS = (0.01, 0.02, 0.05, 0.10)
 NEIGHBOURS = 5
 LEAST_ROWS = 10
 """Reference rows that a label needs to have neighbours; rows of rarer labels are not scored."""
+
+MOST_ROWS = 100_000
+"""Rows of a batch that are scored; of a larger one, as many drawn at random."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,9 @@ class Conformity:
     unscored: int
     """Rows whose label is unknown, missing, or too rare in the reference."""
 
+    scored: int
+    """Rows that were looked at."""
+
 
 def conformity(
     reference: NDArray[np.int16],
@@ -53,24 +59,29 @@ def conformity(
     reference_folds: NDArray[np.int64],
     batch: NDArray[np.int16],
     batch_labels: NDArray[np.int64],
+    most: int = MOST_ROWS,
 ) -> Conformity:
     """Test a batch against the reference. Labels are numbers of the reference's labels, -1 for none of them."""
     common = np.flatnonzero(np.bincount(reference_labels[reference_labels >= 0], minlength=1) >= LEAST_ROWS)
     old, new = np.isin(reference_labels, common), np.isin(batch_labels, common)
-    places = np.flatnonzero(new)
-    folds = deal(batch_labels[new], int(reference_folds.max()) + 1, np.random.default_rng(0))
+    places, rng = np.flatnonzero(new), draw(batch)
+    if len(places) > most:
+        places = np.sort(rng.choice(places, most, replace=False))
+    count = int(reference_folds.max()) + 1
+    folds = deal(batch_labels[places], count, rng)
     before, after = np.empty(int(old.sum())), np.empty(len(places))
-    for fold in range(int(reference_folds.max()) + 1):
+    for fold in range(count):
         trusted = old & (reference_folds != fold)
         rows, labels = reference[trusted], reference_labels[trusted]
-        mine, theirs = reference_folds[old] == fold, folds == fold
-        before[mine] = scores(reference[old][mine], reference_labels[old][mine], rows, labels, common)
-        after[theirs] = scores(batch[new][theirs], batch_labels[new][theirs], rows, labels, common)
-    p, top = _test(before, after, _strata(reference_labels[old], reference_folds[old]), _strata(batch_labels[new], folds))
+        mine, theirs = old & (reference_folds == fold), places[folds == fold]
+        before[mine[old]] = scores(reference[mine], reference_labels[mine], rows, labels, common)
+        after[folds == fold] = scores(batch[theirs], batch_labels[theirs], rows, labels, common)
+    strata = _strata(reference_labels[old], reference_folds[old], count), _strata(batch_labels[places], folds, count)
+    p, top = _test(before, after, *strata)
     chosen = top[top >= len(before)] - len(before)
     excess = len(chosen) / max(len(after), 1) - (len(top) - len(chosen)) / max(len(before), 1)
     return Conformity(
-        p=p, excess=excess, suspects=tuple(int(row) for row in places[chosen]), unscored=int((~new).sum())
+        p=p, excess=excess, suspects=tuple(int(row) for row in places[chosen]), unscored=int((~new).sum()), scored=len(places)
     )  # fmt: skip
 
 
@@ -107,8 +118,8 @@ def _kth(squares: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.sqrt(np.partition(squares, k, axis=1)[:, k])
 
 
-def _strata(labels: NDArray[np.int64], folds: NDArray[np.int64]) -> NDArray[np.int64]:
-    return labels * (int(folds.max(initial=0)) + 1) + folds
+def _strata(labels: NDArray[np.int64], folds: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    return labels * count + folds
 
 
 def _test(
@@ -136,4 +147,7 @@ def _tail(tops: Sequence[int] | NDArray[np.int64], both: NDArray[np.int64], new:
     for top, total, fresh in zip(tops, both, new, strict=True):
         if top:
             chance = np.convolve(chance, stats.hypergeom.pmf(np.arange(top + 1), total, top, fresh))
-    return float(min(1.0, chance[seen:].sum()))
+    tail = float(chance[seen:].sum())
+    if not np.isfinite(tail):  # no comparison with NaN is true, so NaN would never alarm
+        raise FloatingPointError("the tail of the count of nonconforming rows could not be computed")
+    return min(1.0, tail)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from great_expectations.core.metric_domain_types import MetricDomainTypes
@@ -24,6 +25,12 @@ Parameter = dict[str, Any]
 
 Number = float | Parameter
 """A number, or a suite parameter that stands for one."""
+
+Limits = Mapping[str, tuple[float, float]]
+"""What the numbers of an expectation may be, both ends included. Beyond, it could not fail, or fails whatever it sees."""
+
+ALPHA = (1e-9, 0.5)
+"""An error rate of 0 would never fail."""
 
 LEAST_ROWS = 20
 """A batch of fewer rows looks like the reference whatever it holds."""
@@ -68,9 +75,14 @@ class Rows(TableMetricProvider):
 
 
 class ProfileExpectation(BatchExpectation, ABC):
-    """An expectation about a whole table, against a profile. Subclasses set `metric_dependencies` and write `judge`."""
+    """An expectation about a whole table, against a profile.
+
+    Subclasses set `metric_dependencies` and `limits` and write `judge`.
+    """
 
     profile: str | Parameter
+
+    limits: ClassVar[Limits] = {}
 
     def get_validation_dependencies(
         self, execution_engine: Any = None, runtime_configuration: dict[str, Any] | None = None
@@ -90,6 +102,9 @@ class ProfileExpectation(BatchExpectation, ABC):
         execution_engine: Any = None,
     ) -> dict[str, Any]:
         wanted = self._get_success_kwargs()
+        for name, (low, high) in self.limits.items():
+            if not low <= wanted[name] <= high:  # NaN is in no range
+                raise CheckError(f"{name} is {wanted[name]}; it can be {low:g} to {high:g}")
         success, observed, details = self.judge(profiles.find(wanted["profile"]), metrics, wanted)
         return {"success": bool(success), "result": {"observed_value": observed, "details": details}}
 

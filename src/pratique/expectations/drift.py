@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pratique.comparing.drift import compare, holm
+from pratique.comparing.drift import Shift, compare, holm
 from pratique.errors import CheckError
-from pratique.expectations.base import COUNTS, CountsExpectation, Number, Parameter, enough
-from pratique.profiles import Profile
+from pratique.expectations.base import ALPHA, COUNTS, CountsExpectation, Limits, Number, Parameter, enough
+from pratique.profiles import Column, Profile
+from pratique.profiles.counting import Counted
 
 
 class ExpectTableDriftToBeWithinProfile(CountsExpectation):
     """Expect every feature column to be distributed as in the profile; nulls and infinities count as values.
 
-    A column drifts if its chi-square test is significant at `alpha` over all columns (Holm) and its population stability
-    index, minus its mean on clean data, reaches `floor`. Missing, unexpected and retyped columns fail too. The label has an
-    expectation of its own.
+    A column drifts if the difference is significant at `alpha` over all columns (Holm) and its population stability index,
+    minus its mean on clean data, reaches `floor` (`pratique.comparing.drift`). Missing, unexpected and retyped columns fail
+    too. The label has an expectation of its own.
 
     Args:
         profile: path of a profile, or a suite parameter.
@@ -26,6 +27,7 @@ class ExpectTableDriftToBeWithinProfile(CountsExpectation):
     alpha: Number = 0.01
     floor: Number = 0.1
 
+    limits: ClassVar[Limits] = {"alpha": ALPHA, "floor": (0.0, 2.0)}
     success_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor")
     args_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor")
 
@@ -33,11 +35,7 @@ class ExpectTableDriftToBeWithinProfile(CountsExpectation):
         """Compare all columns at once."""
         counted = metrics[COUNTS]
         enough(counted.rows)
-        shifts = {
-            column.name: compare(column.counts, counted.counts[column.name])
-            for column in profile.features
-            if column.name in counted.counts
-        }
+        shifts = {column.name: _shift(column, counted) for column in profile.features if column.name in counted.counts}
         if not shifts:
             raise CheckError("profile and batch have no feature column in common that could be compared")
         p = holm({name: shift.p for name, shift in shifts.items()})
@@ -60,13 +58,14 @@ class ExpectColumnPsiToBeLessThan(CountsExpectation):
         column: a feature or the label of the profile.
         profile: path of a profile, or a suite parameter.
         threshold: of the PSI minus its mean on clean data.
-        alpha: of the chi-square test.
+        alpha: probability of failing on an unchanged column.
     """
 
     column: str | Parameter
     threshold: Number = 0.2
     alpha: Number = 0.01
 
+    limits: ClassVar[Limits] = {"alpha": ALPHA, "threshold": (0.0, 2.0)}
     success_keys: ClassVar[tuple[str, ...]] = ("column", "profile", "threshold", "alpha")
     args_keys: ClassVar[tuple[str, ...]] = ("column", "profile", "threshold", "alpha")
 
@@ -80,12 +79,16 @@ class ExpectColumnPsiToBeLessThan(CountsExpectation):
         if name not in counted.counts:
             what = f"{counted.unlike[name]} values" if name in counted.unlike else "no such column"
             raise CheckError(f"column {name!r} is {column.kind} in the profile; the batch has {what}")
-        shift = compare(column.counts, counted.counts[name])
+        shift = _shift(column, counted)
         empty = _all_null(profile, name, counted)
         return not empty and (shift.psi < wanted["threshold"] or shift.p > wanted["alpha"]), shift.psi, {"p": shift.p}
 
 
-def _all_null(profile: Profile, name: str, counted: Any) -> bool:
+def _shift(column: Column, counted: Counted) -> Shift:
+    return compare(column.counts, counted.counts[column.name], ordered=column.kind == "numeric")
+
+
+def _all_null(profile: Profile, name: str, counted: Counted) -> bool:
     """Whether nothing is in the column, and the reference does not explain it. No floor may let that pass."""
     column = next(one for one in profile.columns if one.name == name)
     nulls = len(column.edges) + 1 if column.kind == "numeric" else len(column.values) + 1

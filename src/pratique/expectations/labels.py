@@ -11,7 +11,7 @@ from pratique.comparing import cells, encoding
 from pratique.comparing.drift import compare
 from pratique.comparing.labels import conformity
 from pratique.errors import CheckError
-from pratique.expectations.base import COUNTS, ROWS, CountsExpectation, Number, RowsExpectation, enough
+from pratique.expectations.base import ALPHA, COUNTS, ROWS, CountsExpectation, Limits, Number, RowsExpectation, enough
 from pratique.profiles import Column, Profile
 
 
@@ -20,13 +20,14 @@ class ExpectTableLabelPriorsToMatchProfile(CountsExpectation):
 
     Args:
         profile: path of a profile with a label, or a suite parameter.
-        alpha: of the chi-square test.
+        alpha: probability of failing on an unchanged table.
         floor: the smallest bias-corrected PSI that matters.
     """
 
     alpha: Number = 0.01
     floor: Number = 0.02
 
+    limits: ClassVar[Limits] = {"alpha": ALPHA, "floor": (0.0, 2.0)}
     success_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor")
     args_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor")
 
@@ -53,7 +54,7 @@ class ExpectTableLabelPriorsToMatchProfile(CountsExpectation):
 class ExpectLabelsToConformToReference(RowsExpectation):
     """Expect no more rows that sit among rows of another label than the reference has: flipped or noisy labels.
 
-    A cross-conformal test on nearest reference neighbours with an exact null (`pratique.comparing.labels`). Fails if it is
+    A cross-conformal test on nearest reference neighbours (`pratique.comparing.labels`). Fails if it is
     significant at `alpha` and the excess share of such rows reaches `floor`. The rows that it names are suspects, no proof.
 
     Args:
@@ -67,6 +68,7 @@ class ExpectLabelsToConformToReference(RowsExpectation):
     floor: Number = 0.005
     max_unscored: Number = 0.05
 
+    limits: ClassVar[Limits] = {"alpha": ALPHA, "floor": (0.0, 0.5), "max_unscored": (0.0, 0.5)}
     success_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor", "max_unscored")
     args_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor", "max_unscored")
 
@@ -82,7 +84,7 @@ class ExpectLabelsToConformToReference(RowsExpectation):
             raise CheckError(f"{found.unscored} of {len(frame)} rows have labels too rare in the profile, unknown, or none")
         details = {
             "p": found.p, "excess": found.excess, "suspects": list(found.suspects[:10]),
-            "suspect_count": len(found.suspects), "unscored": found.unscored,
+            "suspect_count": len(found.suspects), "unscored": found.unscored, "scored": found.scored,
         }  # fmt: skip
         return not (found.p <= wanted["alpha"] and found.excess >= wanted["floor"]), found.p, details
 
@@ -105,8 +107,8 @@ def encode(frame: Any, profile: Profile) -> Any:
 def _numbers(frame: Any, label: Column) -> Any:
     if label.name not in frame.columns:
         raise CheckError(f"the batch has no label column {label.name!r}")
-    number = {value: index for index, value in enumerate(label.values)}
-    return np.array([number.get(value, -1) for value in cells.texts(frame[label.name])], dtype=np.int64)
+    places = cells.places(frame[label.name], label.values)
+    return np.where(places < len(label.values), places, -1)
 
 
 def _label(profile: Profile) -> Column:

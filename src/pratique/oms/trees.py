@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from pratique.errors import ArtifactError, ArtifactRefused, Malformed
+from pratique.errors import ArtifactError, ArtifactRefused, Malformed, UsageError
 from pratique.oms import names
 from pratique.oms.allowing import Allow
 
@@ -63,11 +63,11 @@ def listing(
         ArtifactError: there is nothing.
         ArtifactRefused: a link, a special file, a folder that cannot be listed, names that are ambiguous.
     """
-    place = root.resolve()
+    place = place_of(root)
     name = place.name.encode("utf-8", "replace").decode() or "artifact"
-    if place.is_file():
+    if os.path.isfile(place):
         return Tree(name=name, is_file=True, files={name: place}, sizes={name: place.stat().st_size})
-    if not place.is_dir():
+    if not os.path.isdir(place):
         raise ArtifactError(f"there is nothing at {root}", hint="pass the model's or dataset's file or folder")
     files: dict[str, Path] = {}
     sizes: dict[str, int] = {}
@@ -79,6 +79,18 @@ def listing(
             files[path], sizes[path] = found, size
     _ensure(list(files) + folders, allow)
     return Tree(name=name, is_file=False, files=files, sizes=sizes, folders=tuple(folders))
+
+
+def place_of(path: str | os.PathLike[str]) -> Path:
+    """Where a path leads.
+
+    Raises:
+        UsageError: nowhere.
+    """
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError) as error:
+        raise UsageError(f"{path} leads nowhere: {error}") from error
 
 
 class _How(NamedTuple):

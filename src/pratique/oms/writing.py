@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from pratique import documents, signing
+from pratique import documents, files, signing
 from pratique.artifacts import Artifact
 from pratique.errors import Malformed, UsageError
 from pratique.oms import manifests, names, trees
 from pratique.oms.allowing import GIT_PATHS, Allow
 from pratique.oms.hashing import Hashing
-from pratique.oms.trees import Tree
+from pratique.oms.trees import Tree, place_of
 from pratique.signing import INTOTO, Signer
 
 SIGNATURE = "model.sig"
@@ -55,18 +55,18 @@ def sign(
     left_out = [*_normal(ignore), *([signature] if signature else []), *(GIT_PATHS if Allow.GIT_PATHS in allow else ())]
     tree = _tree(what, frozenset(left_out), allow)
     left_out = [] if tree.is_file else left_out
-    files = {path: place for path, place in tree.files.items() if not names.below(path, left_out)}
+    covered = {path: place for path, place in tree.files.items() if not names.below(path, left_out)}
     folders = [path for path in tree.folders if not names.below(path, left_out)]
-    _refuse_uncovered(tree, files, folders, how, allow)
-    digests = _known(what, how) or how.digest_files(files, sizes=tree.sizes)
-    signed = {path: digests[path] for path in files if tree.sizes[path] or not how.shard_size}
+    _refuse_uncovered(tree, covered, folders, how, allow)
+    digests = _known(what, how) or how.digest_files(covered, sizes=tree.sizes)
+    signed = {path: digests[path] for path in covered if tree.sizes[path] or not how.shard_size}
     if version:
         manifests.version_numbers(version)
     statement = manifests.statement(tree.name, signed, ignore_paths=left_out, hashing=how, sizes=tree.sizes, version=version)
     bundle = signing.sign(statement, INTOTO, signer)
     if len(bundle) > documents.MAX_BYTES:
         raise UsageError(
-            f"a signature over {len(files):,} files is too large to be read again", hint="pack small files together"
+            f"a signature over {len(covered):,} files is too large to be read again", hint="pack small files together"
         )
     return bundle
 
@@ -97,18 +97,18 @@ def write_signature(
         UsageError: that file exists (a signature is never overwritten) or cannot be written, or see `sign`.
         ArtifactError: see `sign`.
     """
-    root = Path(folder).resolve()
+    root = place_of(folder)
     base = root.parent if root.is_file() else root
     wanted = Path(name or (root.name + SUFFIX if root.is_file() else SIGNATURE))
-    target = (base / wanted).parent.resolve() / wanted.name
-    if target.exists() or target.is_symlink():
+    target = place_of((base / wanted).parent) / wanted.name
+    if os.path.lexists(target):
         raise UsageError(f"{target} exists; a signature is never overwritten", hint="remove it first to sign again")
     inside = target.is_relative_to(root) and target != root
     signature = target.relative_to(root).as_posix() if inside else ""
     bundle = sign(root, signer, signature=signature, hashing=hashing, ignore=ignore, version=version, allow=allow)
     try:
-        with target.open("xb") as stream:
-            stream.write(bundle)
+        os.stat(target.parent)
+        files.create(target, bundle)
     except OSError as error:
         raise UsageError(f"cannot write the signature {target}: {error.strerror}") from error
     return target
@@ -117,12 +117,12 @@ def write_signature(
 def _tree(what: Artifact | str | os.PathLike[str], skip: AbstractSet[str], allow: AbstractSet[Allow]) -> Tree:
     if not isinstance(what, Artifact):
         return trees.listing(Path(what), skip=skip, allow=allow)
-    files = [one for one in what.entries if not one.path.endswith("/")]
+    entries = [one for one in what.entries if not one.path.endswith("/")]
     return Tree(
         name=what.subject.name.encode("utf-8", "replace").decode() or "artifact",
         is_file=what.is_file,
-        files={one.path: what.path(one) for one in files},
-        sizes={one.path: one.size for one in files},
+        files={one.path: what.path(one) for one in entries},
+        sizes={one.path: one.size for one in entries},
         folders=tuple(one.path.rstrip("/") for one in what.entries if one.path.endswith("/")),
     )
 
@@ -133,16 +133,16 @@ def _known(what: Artifact | str | os.PathLike[str], how: Hashing) -> dict[str, t
 
 
 def _refuse_uncovered(
-    tree: Tree, files: Collection[str], folders: Collection[str], how: Hashing, allow: AbstractSet[Allow]
+    tree: Tree, covered: Collection[str], folders: Collection[str], how: Hashing, allow: AbstractSet[Allow]
 ) -> None:
     if folders and Allow.EMPTY_FOLDERS not in allow:
         raise UsageError(
             f"{min(folders)}/ is an empty folder, which the format cannot sign", hint="remove it, or put a file into it"
         )
-    empty = [path for path in files if how.shard_size and not tree.sizes[path]]
+    empty = [path for path in covered if how.shard_size and not tree.sizes[path]]
     if empty and Allow.EMPTY_FILES not in allow:
         raise UsageError(f"{empty[0]} is an empty file, which shards cannot cover", hint="sign whole files, or remove it")
-    if len(empty) == len(files):
+    if len(empty) == len(covered):
         raise UsageError(f"{tree.name} holds nothing to sign", hint="pass the folder with the files")
 
 

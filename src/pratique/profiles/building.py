@@ -14,7 +14,7 @@ from pratique import tables
 from pratique.comparing import cells, copies, encoding, labels
 from pratique.errors import UsageError
 from pratique.profiles.model import Profile
-from pratique.profiles.parts import MAX_LABELS, Column, Duplicates, Neighbours, Sample
+from pratique.profiles.parts import MAX_COLUMNS, MAX_LABELS, MAX_WIDTH, Column, Duplicates, Neighbours, Sample
 
 FOLDS = 5
 LEAST_ROWS = 50
@@ -28,14 +28,21 @@ _MOST_COMPARED = 5_000
 
 def build_profile(source: Any, *, label: str | None, ignore: tuple[str, ...], bins: int, sample: int, seed: int) -> Profile:
     """See `pratique.profiles.build`."""
-    frame = _usable(source if isinstance(source, pd.DataFrame) else _read(source), label, ignore, bins)
+    if not 2 <= bins <= 256:
+        raise UsageError(f"bins must be between 2 and 256, not {bins}")
+    if sample < 0:
+        raise UsageError(f"sample must be 0 or more, not {sample}")
+    frame = _usable(source if isinstance(source, pd.DataFrame) else _read(source), label, ignore)
     columns = [_column(frame[name], name, label, name in ignore, bins) for name in frame.columns]
     rng = np.random.default_rng(seed)
     codes = encoding.encode(frame, columns)
+    compared = [column.name for column in columns if column.role != "ignored"]
+    if not compared:
+        raise UsageError("every column is ignored", hint="a profile describes at least one")
     return Profile(
         rows=len(frame),
         columns=columns,
-        duplicates=_duplicates(copies.exact(frame)),
+        duplicates=_duplicates(copies.exact(frame[compared])),
         neighbours=_neighbours(codes, rng),
         sample=_sample(frame, codes, columns, sample, rng),
     )
@@ -50,15 +57,17 @@ def _read(source: Any) -> Any:
     return table.frame
 
 
-def _usable(frame: Any, label: str | None, ignore: tuple[str, ...], bins: int) -> Any:
-    if not 2 <= bins <= 256:
-        raise UsageError(f"bins must be between 2 and 256, not {bins}")
+def _usable(frame: Any, label: str | None, ignore: tuple[str, ...]) -> Any:
+    if frame.shape[1] > MAX_COLUMNS:
+        raise UsageError(f"the table has {frame.shape[1]:,} columns; a profile describes at most {MAX_COLUMNS:,}")
     if len(frame) < LEAST_ROWS:
         raise UsageError(f"{len(frame)} rows are too few for a reference", hint=f"at least {LEAST_ROWS}, better some hundred")
     names = [str(name) for name in frame.columns]
     twins = {name for name in names if names.count(name) > 1}
     if twins:
         raise UsageError(f"column {min(twins)!r} is there twice")
+    if "" in names:
+        raise UsageError("a column has no name")
     missing = [name for name in [*ignore, *([label] if label is not None else [])] if name not in names]
     if missing:
         raise UsageError(f"there is no column {missing[0]!r}", hint="name the label column, or say that there is none")
@@ -103,22 +112,20 @@ def _scale(values: NDArray[np.float64], middle: float) -> float:
 
 
 def _categorical(series: Any, name: str) -> Column:
-    values = cells.texts(series)
-    known = cells.categories(values)
-    return Column(name=name, kind="categorical", role="feature", values=known, counts=cells.count_texts(values, known))
+    known = cells.categories(series)
+    return Column(name=name, kind="categorical", role="feature", values=known, counts=cells.count_texts(series, known))
 
 
 def _label(series: Any, name: str) -> Column:
-    values = cells.texts(series)
-    if any(value is None for value in values):
+    if series.isna().any():
         raise UsageError(f"the label column {name!r} has nulls", hint="an approved row has a label")
-    known = sorted(set(values.tolist()))
+    known = cells.labels(series)
     if not 2 <= len(known) <= MAX_LABELS:
         raise UsageError(
             f"the label column {name!r} has {len(known)} distinct values; 2 to {MAX_LABELS} are classes",
             hint="for any other target build the profile without a label",
         )
-    return Column(name=name, kind="categorical", role="label", values=known, counts=cells.count_texts(values, known))
+    return Column(name=name, kind="categorical", role="label", values=known, counts=cells.count_texts(series, known))
 
 
 def _duplicates(found: copies.Copies) -> Duplicates:
@@ -137,11 +144,10 @@ def _neighbours(codes: NDArray[np.int16], rng: np.random.Generator) -> Neighbour
 def _sample(frame: Any, codes: NDArray[np.int16], columns: list[Column], most: int, rng: np.random.Generator) -> Sample | None:
     label = next((column for column in columns if column.role == "label"), None)
     rows = min(len(codes), most, _MOST_CODES // max(codes.shape[1], 1))
-    if label is None or rows < 1 or not codes.shape[1]:
+    if label is None or rows < 1 or not 0 < codes.shape[1] <= MAX_WIDTH:
         return None
     chosen = rng.permutation(len(codes))[:rows]
-    number = {value: index for index, value in enumerate(label.values)}
-    classes = np.array([number[value] for value in cells.texts(frame[label.name])[chosen]], dtype=np.int64)
+    classes = cells.places(frame[label.name], label.values)[chosen]
     _refuse_rare(classes, label)
     return Sample(
         rows=rows, width=codes.shape[1], codes=_text(codes[chosen].astype("<i2")), labels=_text(classes.astype(np.uint8)),

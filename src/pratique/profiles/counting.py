@@ -54,4 +54,4 @@ def count(frame: Any, profile: Profile) -> Counted:
 def _count(series: Any, column: Column) -> list[int]:
     if column.kind == "numeric":
         return cells.count_numbers(cells.numbers(series), column.edges)
-    return cells.count_texts(cells.texts(series), column.values)
+    return cells.count_texts(series, column.values)

@@ -21,7 +21,7 @@ class Profile(Part):
     format: Literal["pratique-profile-v1"] = "pratique-profile-v1"
     """Changes when older readers would misread a newer profile."""
 
-    rows: int = Field(ge=1)
+    rows: int = Field(ge=1, le=1 << 53)
     """Rows of the reference."""
 
     columns: list[Column] = Field(min_length=1, max_length=MAX_COLUMNS)
@@ -44,6 +44,8 @@ class Profile(Part):
             raise ValueError("the counts of a column do not add up to the rows")
         if sum(column.role == "label" for column in self.columns) > 1:
             raise ValueError("there are two labels")
+        if all(column.role == "ignored" for column in self.columns):
+            raise ValueError("every column is ignored")
         if self.sample and (self.label is None or self.sample.width != sum(column.width for column in self.columns)):
             raise ValueError("the sample does not fit the columns")
         if self.sample and self.label and max(decode(self.sample.labels)) >= len(self.label.values):
@@ -78,10 +80,16 @@ class Profile(Part):
         """Write the canonical file.
 
         Raises:
-            UsageError: the path cannot be written.
+            UsageError: the path cannot be written, or `load` would not read so large a file.
         """
+        content = self.content
+        if len(content) > documents.MAX_BYTES:
+            raise UsageError(
+                f"the profile has {len(content):,} bytes; at most {documents.MAX_BYTES:,} are read",
+                hint="ignore columns that tell nothing, or keep fewer reference rows: --sample",
+            )
         try:
-            Path(path).write_bytes(self.content)
+            Path(path).write_bytes(content)
         except OSError as error:
             raise UsageError(f"cannot write the profile {path}: {error.strerror}") from error
 

@@ -7,7 +7,7 @@ import binascii
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 MAX_COLUMNS = 10_000
 MAX_LABELS = 200
+MAX_WIDTH = 100_000
+"""Numbers that encode one row."""
+
+MAX_FOLDS = 16
 
 
 class Part(BaseModel):
@@ -37,8 +41,8 @@ class Column(Part):
     role: Literal["feature", "label", "ignored"]
     """An ignored column must be there, but its values are not looked at."""
 
-    edges: list[float] = Field(default=[], max_length=4096)
-    """Inner edges of a numeric column's bins, ascending."""
+    edges: list[FiniteFloat] = Field(default=[], max_length=4096)
+    """Inner edges of a numeric column's cells, ascending; see `pratique.comparing.cells`."""
 
     values: list[str] = Field(default=[], max_length=MAX_LABELS)
     """A categorical column's frequent values; all values of the label."""
@@ -55,7 +59,7 @@ class Column(Part):
     scale: float = Field(default=0.0, allow_inf_nan=False, ge=0)
     """Their standard deviation, or three times that of the middle 80 % where tails are heavy; 0 for a constant."""
 
-    middle: list[float] = Field(default=[], max_length=3)
+    middle: list[FiniteFloat] = Field(default=[], max_length=3)
     """The 10, 50 and 90 % quantiles of the finite values."""
 
     @property
@@ -82,6 +86,8 @@ class Column(Part):
             raise ValueError(f"column {self.name!r} should have {expected} counts, none negative")
         if any(not a < b for a, b in pairwise(self.edges)):
             raise ValueError(f"the edges of column {self.name!r} do not ascend")
+        if any(not a < b for a, b in pairwise(self.values)):
+            raise ValueError(f"the values of column {self.name!r} do not ascend")
         if self.kind == "numeric" and (
             len(self.middle) != 3 or [self.low, *self.middle, self.high] != sorted([self.low, *self.middle, self.high])
         ):
@@ -136,7 +142,7 @@ class Sample(Part):
     rows: int = Field(ge=1, le=100_000)
     """How many."""
 
-    width: int = Field(ge=1, le=100_000)
+    width: int = Field(ge=1, le=MAX_WIDTH)
     """Numbers per row."""
 
     codes: str
@@ -153,6 +159,8 @@ class Sample(Part):
         sizes = [len(decode(text)) for text in (self.codes, self.labels, self.folds)]
         if sizes != [2 * self.rows * self.width, self.rows, self.rows]:
             raise ValueError("the sample has another size than it says")
+        if max(decode(self.folds)) >= MAX_FOLDS:
+            raise ValueError("the sample has too many folds")
         return self
 
     def arrays(self) -> tuple[NDArray[np.int16], NDArray[np.int64], NDArray[np.int64]]:

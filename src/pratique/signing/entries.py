@@ -264,4 +264,7 @@ class RevokedFile(BaseModel):
 
 
 def _at(base: Path, path: str) -> Path:
-    return base / Path(path).expanduser()
+    try:
+        return base / Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{path}: {error}", hint="write the path out") from error

@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pratique import documents
+from pratique import documents, files
 from pratique.errors import SignatureInvalid, UsageError, WrongSigner
 from pratique.signing.envelopes import Bundle, Method
 from pratique.signing.trusting import Witness
@@ -28,6 +28,9 @@ HASHES: dict[str, hashes.HashAlgorithm] = {
     "secp521r1": hashes.SHA512(),
 }
 """The hash follows the curve."""
+
+_MOST = 1 << 20
+"""Bytes of a key file, or of another one that a user names; a chain of certificates fits."""
 
 CURVES: dict[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
 
@@ -157,19 +160,27 @@ class KeySigner:
 
     def save(self, path: Path) -> Path:
         """Write the private key (mode 0600) and `<stem>.pub` beside it; never over an existing file. Returns the public one."""
-        public = path.with_suffix(".pub")
+        public = path.with_suffix(".pub") if path.name else path
+        if public == path:
+            raise UsageError(f"{str(path)!r} is no name for a private key", hint="such as gate.key; gate.pub goes beside it")
         pem = self.private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            for target, data, mode in ((path, pem, 0o600), (public, self.trusted().pem, 0o644)):
-                with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
-                    stream.write(data)
-        except FileExistsError as error:
-            raise UsageError(f"{error.filename} exists; a key is never overwritten", hint="choose another name") from error
+            taken = next((one for one in (path, public) if os.path.lexists(one)), None)
+            if taken is None:
+                files.create(path, pem, mode=0o600)
+                try:
+                    files.create(public, self.trusted().pem, mode=0o644)
+                except OSError:
+                    path.unlink()  # both or none
+                    raise
+        except FileExistsError:
+            taken = path  # somebody else was faster
         except OSError as error:
             raise UsageError(f"cannot write the key {path}: {error.strerror}") from error
+        if taken is not None:
+            raise UsageError(f"{taken} exists; a key is never overwritten", hint="choose another name")
         return public
 
     @property
@@ -188,11 +199,11 @@ class KeySigner:
 
 def own_signer(path: Path) -> KeySigner:
     """This machine's own key; made on first use, like an SSH host key."""
-    if not path.exists():
+    if not os.path.lexists(path):
         try:
             KeySigner.generate().save(path)
         except UsageError:
-            if not path.exists():  # else another process was faster
+            if not os.path.lexists(path):  # else another process was faster
                 raise
     return KeySigner.load(path)
 
@@ -200,6 +211,6 @@ def own_signer(path: Path) -> KeySigner:
 def read_file(path: Path, what: str) -> bytes:
     """The bytes of a small file that a user named."""
     try:
-        return path.read_bytes()
+        return files.read(path, most=_MOST)
     except OSError as error:
         raise UsageError(f"cannot read {what} {path}: {error.strerror}") from error

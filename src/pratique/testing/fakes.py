@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -46,6 +47,30 @@ class ScriptedCheck:
         if isinstance(self.report, Exception):
             raise self.report
         return self.report
+
+
+@dataclass
+class StepArtifact:
+    """An artifact as Kubeflow hands it to a step (`steps.handing.Handle`), here at a local path."""
+
+    uri: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Where it lies, or belongs."""
+        return self.uri
+
+
+@dataclass
+class StepMetrics:
+    """What a step counts (`steps.handing.Tally`)."""
+
+    numbers: dict[str, float] = field(default_factory=dict)
+
+    def log_metric(self, metric: str, value: float) -> None:
+        """Keep one number."""
+        self.numbers[metric] = value
 
 
 def folder_of(root: Path, files: Mapping[str, bytes]) -> Path:

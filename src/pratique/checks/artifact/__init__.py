@@ -4,12 +4,18 @@
     pratique check artifact data --kind dataset --option formats='["parquet"]'
 
 Content decides what a file is; its name must agree. What passes is data by construction: safetensors whose tensors tile the
-file, JSON and text with a bounded size, CSV, Parquet by its outline, and (only when asked for) pickles that hold plain data
-and import nothing. Everything else is refused, known or unknown.
+file, JSON and text with a bounded size, CSV, Parquet by its outline. Pickles, PyTorch checkpoints and NumPy arrays pass only when
+asked for, and hold plain data and what the allow-lists of the policy name:
 
-What it does not see: what numbers do (that is for other checks); bugs in the readers of accepted formats; columns and pages
-of Parquet (its footer is not decoded); formulas in CSV cells that a spreadsheet would run; the meaning of text; loaders that
-give a meaning to JSON keys which `references` does not list. Archives are looked into only to say what is in them.
+    options: {formats: [json, text, torch], pickle_packs: [torch]}                   # state dicts
+    options: {formats: [json, pickle, npy], pickle_packs: [joblib, sklearn]}         # estimators
+
+Everything else is refused, known or unknown.
+
+What it does not see: what numbers do (that is for other checks); bugs in the readers of accepted formats, and in the classes that
+an allow-list names; columns and pages of Parquet (its footer is not decoded); formulas in CSV cells that a spreadsheet would run;
+the meaning of text; loaders that give a meaning to JSON keys which `references` does not list. Archives other than checkpoints
+and arrays are looked into only to say what is in them.
 """
 
 from __future__ import annotations
@@ -18,15 +24,18 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_serializer, field_validator
 
 from pratique.artifacts import Artifact
 from pratique.checking import Finding, Options, Report, Severity, check
+from pratique.checks.artifact import packs
+from pratique.checks.artifact.granting import grants, parsed
 from pratique.checks.artifact.looking import Asked, look
 from pratique.checks.artifact.rules import RULES, finding
 from pratique.checks.artifact.viewing import opened
 
-FormatName = Literal["csv", "json", "parquet", "pickle", "safetensors", "text"]
+FormatName = Literal["csv", "json", "npy", "parquet", "pickle", "safetensors", "text", "torch"]
+PackName = Literal["joblib", "numpy", "sklearn", "scipy", "stdlib-data", "torch", "torch-modules"]
 
 MEANINGS = {name: rule.meaning for name, rule in RULES.items()}
 
@@ -48,7 +57,14 @@ class ArtifactOptions(Options):
     """What may be in an artifact."""
 
     formats: tuple[FormatName, ...] = Field(default=("csv", "json", "parquet", "safetensors", "text"), min_length=1)
-    """Formats that are allowed. `pickle` means pickles of plain data; one that imports anything is always refused."""
+    """Formats that are allowed. `pickle`, `torch` (checkpoints) and `npy` (.npy and .npz) hold pickles: of plain data, and of what
+    `pickle_packs` and `pickle_globals` allow."""
+
+    pickle_packs: tuple[PackName, ...] = ()
+    """Allow-lists for pickles: whatever they name may be imported. `torch` for state dicts, `sklearn` and `joblib` for estimators."""
+
+    pickle_globals: tuple[str, ...] = Field(default=(), max_length=1_000)
+    """Single globals that pickles may import, with their roles: `new acme.nets.Net`. Roles: call, new, ref, state, items, pairs."""
 
     max_json_bytes: int = Field(default=64 << 20, ge=1, le=1 << 30)
     """Largest JSON document. Tokenizers of large vocabularies take about 35 MB."""
@@ -62,11 +78,29 @@ class ArtifactOptions(Options):
         """Two lists of the same formats ask the same question."""
         return tuple(sorted(set(formats)))
 
+    @field_validator("pickle_packs")
+    @classmethod
+    def _sort_packs(cls, names: tuple[PackName, ...]) -> tuple[PackName, ...]:
+        return tuple(sorted(set(names)))
 
-@check("artifact", version="1", kinds=("model", "dataset"), options=ArtifactOptions, rules=MEANINGS, measures=MEASURES)
+    @field_validator("pickle_globals")
+    @classmethod
+    def _ensure_lines(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
+        for line in lines:
+            parsed(line)
+        return tuple(sorted(set(lines)))
+
+    @field_serializer("pickle_packs", when_used="json")
+    def _bind(self, names: tuple[PackName, ...]) -> list[str]:
+        """A pack with other content is another question."""
+        return [f"{name}@{packs.pack(name).digest}" for name in names]
+
+
+@check("artifact", version="2", kinds=("model", "dataset"), options=ArtifactOptions, rules=MEANINGS, measures=MEASURES)
 def artifact(artifact: Artifact, options: ArtifactOptions) -> Report:
     """Whether any file can carry code, or is of a format that nobody asked for."""
-    asked = Asked(**options.model_dump())
+    chosen = options.model_dump(exclude={"pickle_packs", "pickle_globals"})
+    asked = Asked(**chosen, grants=grants(options.pickle_packs, options.pickle_globals))
     findings = _List(8 * MAX_FINDINGS, "")
     counts: Counter[str] = Counter(dict.fromkeys(MEASURES, 0))
     for entry in artifact.entries:

@@ -22,6 +22,8 @@ _INT = re.compile(rb"(0|-?[1-9][0-9]{0,4299})\Z")
 """4,300 digits are the most that Python turns into an integer (CVE-2020-10735)."""
 _FLOAT = re.compile(rb"(-?[0-9]+(\.[0-9]+)?(e[-+][0-9]+)?|-?inf|nan)\Z")
 _NUMBER = re.compile(rb"\s*[-+]?[0-9]")
+_NUMBER_OR_NOTHING = re.compile(rb"\s*[-+]?[0-9]|\0")
+"""INT alone takes a zero byte for the end of a number without digits, which is 0."""
 _REAL = re.compile(rb"\s*[-+]?([0-9.]|inf|nan)", re.IGNORECASE)
 """How every number begins that a loader takes, be it by strtol, PyLong_FromString, PyOS_string_to_double or float."""
 _INDEX = re.compile(rb"(0|[1-9][0-9]{0,17})\Z")
@@ -49,6 +51,23 @@ def number(count: int) -> Reader:
 
     def read(data: Bytes, at: int) -> tuple[int, int, str]:
         return int.from_bytes(_take(data, at, count), "little"), at + count, ""
+
+    return read
+
+
+def signed_number(data: Bytes, at: int) -> tuple[int, int, str]:
+    """A signed little-endian integer of four bytes."""
+    return int.from_bytes(_take(data, at, 4), "little", signed=True), at + 4, ""
+
+
+def long_number(count: int) -> Reader:
+    """A signed little-endian integer behind its own length of `count` bytes; None if it takes more than eight."""
+    skip = counted(count, signed=count == 4)
+
+    def read(data: Bytes, at: int) -> tuple[int | None, int, str]:
+        _, end, _ = skip(data, at)
+        size = end - at - count
+        return (int.from_bytes(data[end - size : end], "little", signed=True) if size <= 8 else None), end, ""
 
     return read
 
@@ -120,16 +139,18 @@ def forgotten(read: TextReader) -> Reader:
     return check
 
 
-def decimal(data: Bytes, at: int) -> tuple[None, int, str]:
+def decimal(data: Bytes, at: int) -> tuple[int | None, int, str]:
     """An integer in decimal, or `00` and `01` for False and True."""
     line, end = _line(data, at)
-    return None, end, "" if line in (b"00", b"01") or _INT.match(line) else _other_spelling(line, _NUMBER)
+    fault = "" if line in (b"00", b"01") or _INT.match(line) else _other_spelling(line, _NUMBER_OR_NOTHING)
+    return _short(line, fault), end, fault
 
 
-def long_decimal(data: Bytes, at: int) -> tuple[None, int, str]:
+def long_decimal(data: Bytes, at: int) -> tuple[int | None, int, str]:
     """An integer in decimal, with an `L` behind it or without."""
     line, end = _line(data, at)
-    return None, end, "" if _INT.match(line.removesuffix(b"L")) else _other_spelling(line, _NUMBER)
+    fault = "" if _INT.match(line.removesuffix(b"L")) else _other_spelling(line, _NUMBER)
+    return _short(line.removesuffix(b"L"), fault), end, fault
 
 
 def float_text(data: Bytes, at: int) -> tuple[None, int, str]:
@@ -173,6 +194,11 @@ def _line(data: Bytes, at: int) -> tuple[bytes, int]:
     if end < 0:
         raise Malformed("is cut off by the end of the file")
     return data[at:end], end + 1
+
+
+def _short(line: bytes, fault: str) -> int | None:
+    """The integer, unless it is too long to matter or spelled in a strange way."""
+    return int(line) if not fault and len(line) < 20 else None
 
 
 def _other_spelling(line: bytes, possible: re.Pattern[bytes]) -> str:

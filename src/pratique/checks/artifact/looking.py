@@ -6,17 +6,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pratique.checking import Finding
-from pratique.checks.artifact import archives, jsons, naming, parquet, pickles, recognising, tensors, texts
+from pratique.checks.artifact import (
+    archives, arrays, inflating, jsons, naming, parquet, pickles, recognising, tensors, texts, torches, zips,
+)  # fmt: skip
+from pratique.checks.artifact.granting import NOTHING, Grants
 from pratique.checks.artifact.recognising import Format
 from pratique.checks.artifact.rules import finding
 from pratique.checks.artifact.viewing import Sight, View
+from pratique.errors import Malformed
 
 _VAGUE = frozenset({"text", "unknown", "empty"})
 """Contents that do not say which reader should look; the name does."""
 
-_BINARY = ("safetensors", "parquet", "pickle")
+_BINARY = ("safetensors", "parquet", "pickle", "torch", "npy")
 
-_NOUNS = {"pickle": "a pickle", "json": "JSON", "csv": "CSV", "parquet": "Parquet"}
+_NOUNS = {
+    "pickle": "a pickle", "json": "JSON", "csv": "CSV", "parquet": "Parquet", "torch": "a PyTorch checkpoint",
+    "npy": "a NumPy array",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +33,8 @@ class Asked:
     formats: tuple[str, ...]
     max_json_bytes: int
     max_text_bytes: int
+    grants: Grants = NOTHING
+    """What pickles may import."""
 
 
 def look(view: View, asked: Asked) -> Sight:
@@ -40,6 +49,8 @@ def look(view: View, asked: Asked) -> Sight:
     named = _by_name(view, found)
     form = found.name if found.name not in _VAGUE else _claimed(view.name)
     reader = _readers(asked).get(form)
+    if found.name == "compressed" and "pickle" in asked.formats:
+        reader, form = (lambda inner: _compressed(inner, asked)), "pickle"
     if named and found.name in ("text", "empty") and form in ("", "pickle"):
         return Sight(findings=tuple(named))
     if found.name == "empty" and form in ("", "text", "csv"):
@@ -56,13 +67,46 @@ def _readers(asked: Asked) -> Mapping[str, Callable[[View], Sight]]:
     return {
         "safetensors": tensors.look,
         "parquet": parquet.look,
-        "pickle": pickles.look,
-        "archive": archives.look,
+        "pickle": lambda view: pickles.look(view, asked.grants),
+        "torch": lambda view: torches.look_at_legacy(view, asked.grants),
+        "npy": lambda view: arrays.look(view, asked.grants),
+        "archive": lambda view: _archive(view, asked),
         "csv": texts.look_at_table,
         "json-lines": jsons.look_at_lines,
         "json": lambda view: jsons.look(view, max_bytes=asked.max_json_bytes),
         "text": lambda view: texts.look(view, max_bytes=asked.max_text_bytes),
     }
+
+
+def _archive(view: View, asked: Asked) -> Sight:
+    """A checkpoint or an archive of arrays, if those are asked for; other archives are looked into only to say what they hold."""
+    readers = (("torch", torches.is_checkpoint, torches.look_at_archive), ("npy", arrays.is_archive, arrays.look_at_archive))
+    try:
+        members = zips.members(view.data)
+    except Malformed as error:
+        sight = archives.look(view)
+        return Sight(findings=(*sight.findings, _odd_archive(view, error)), counts=sight.counts)
+    for label, resembles, reader in readers:
+        if label in asked.formats and resembles(members):
+            return reader(view, members, asked.grants)
+    return archives.look(view)
+
+
+def _odd_archive(view: View, error: Malformed) -> Finding:
+    return finding("archive-malformed", view.name, f"readers of this archive may see different members: {error}")
+
+
+def _compressed(view: View, asked: Asked) -> Sight:
+    """A pickle that is compressed as a whole, as joblib does."""
+    try:
+        with inflating.inflated(view) as inner:
+            found = recognising.recognise(inner.data)
+            if found.name == "pickle":
+                return pickles.look(inner, asked.grants)
+    except Malformed as error:
+        message = f"not one compressed pickle: {error}"
+        return Sight(findings=(finding("pickle-malformed", view.name, message),))
+    return Sight(findings=(_refused(view, f"this is compressed, and inside it is {found.noun}", asked),))
 
 
 def _claimed(name: str) -> str:
@@ -92,7 +136,7 @@ def _mismatch(view: View, found: Format) -> list[Finding]:
 
 def _not_asked(view: View, form: str, asked: Asked) -> list[Finding]:
     label = "json" if form == "json-lines" else form
-    if label in asked.formats or label == "archive":  # an archive has been refused already
+    if label in asked.formats or label == "archive":  # an archive that was not asked for has been refused already
         return []
     return [_refused(view, f"this is {_NOUNS.get(label, label)}", asked)]
 
@@ -101,7 +145,7 @@ def _polyglot(view: View, found: Format) -> list[Finding]:
     hidden = []
     if found.name in ("safetensors", "parquet") and pickles.hides_in(view.data):
         hidden.append("a pickle to whoever reads it from the beginning")
-    if found.name in _BINARY and archives.ends_like_one(view.data):
+    if found.name in (*_BINARY, "compressed") and archives.ends_like_one(view.data):
         hidden.append("a zip archive to whoever reads it from the end")
     return [finding("polyglot", view.name, f"this file is {found.noun}, and {what}") for what in hidden]
 
@@ -109,7 +153,7 @@ def _polyglot(view: View, found: Format) -> list[Finding]:
 def _unread(view: View, found: Format, asked: Asked) -> Finding:
     if found.name == "native":
         return finding("native-code", view.name, f"this is {found.noun}")
-    if found.name == "other":
+    if found.name in ("other", "compressed"):
         return _refused(view, f"this is {found.noun}", asked)
     what = "text of a kind that loaders may act on" if found.name == "text" else "of no format that is known here"
     return finding("unknown-format", view.name, f"this file is {what}; what is not known is refused")

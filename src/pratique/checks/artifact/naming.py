@@ -37,10 +37,12 @@ _JSON = (".json", ".sig")
 """`model.sig` is a Sigstore bundle (OpenSSF Model Signing)."""
 
 _CLAIMS = {
-    ".safetensors": {"safetensors"}, ".parquet": {"parquet"}, ".pq": {"parquet"}, ".pkl": {"pickle"}, ".pickle": {"pickle"},
-    ".joblib": {"pickle", "other"}, ".pt": {"pickle", "archive"}, ".pth": {"pickle", "archive"}, ".ckpt": {"pickle", "archive"},
-    ".npz": {"archive"}, ".keras": {"archive"}, ".zip": {"archive"}, ".npy": {"other"}, ".gguf": {"other"}, ".h5": {"other"},
-    ".hdf5": {"other"}, ".gz": {"other"}, ".tgz": {"other"}, ".bz2": {"other"}, ".xz": {"other"}, ".zst": {"other"},
+    ".safetensors": {"safetensors"}, ".parquet": {"parquet"}, ".pq": {"parquet"}, ".pkl": {"pickle", "compressed"},
+    ".pickle": {"pickle", "compressed"}, ".joblib": {"pickle", "compressed"}, ".pt": {"pickle", "archive", "torch"},
+    ".pth": {"pickle", "archive", "torch"}, ".ckpt": {"pickle", "archive", "torch"}, ".npz": {"archive"},
+    ".keras": {"archive"}, ".zip": {"archive"}, ".npy": {"npy"}, ".gguf": {"other"}, ".h5": {"other"},
+    ".hdf5": {"other"}, ".gz": {"compressed"}, ".z": {"compressed"}, ".tgz": {"compressed"},
+    ".bz2": {"compressed"}, ".xz": {"compressed"}, ".lzma": {"compressed"}, ".zst": {"other"},
     ".7z": {"other"}, ".tar": {"other"}, ".png": {"other"}, ".jpg": {"other"}, ".jpeg": {"other"}, ".gif": {"other"},
     ".pdf": {"other"}, ".sqlite": {"other"}, ".tflite": {"other"},
 }  # fmt: skip

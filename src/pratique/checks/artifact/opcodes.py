@@ -44,7 +44,7 @@ class Op(NamedTuple):
     """As pickletools names it."""
 
     argument: Any
-    """int of PROTO, FRAME, EXT and memo opcodes; (module, name) of GLOBAL and INST; else None."""
+    """int of PROTO, FRAME, EXT, memo opcodes and integers that are not too long; (module, name) of GLOBAL and INST; else None."""
 
     end: int
     """Offset of the next opcode."""
@@ -52,15 +52,20 @@ class Op(NamedTuple):
     fault: str
     """Why no pickler writes it like this; '' if one does."""
 
+    framed: bool = False
+    """Whether its frame goes on behind it: a loader has read on in advance."""
 
-def decode(data: Bytes, start: int = 0) -> Iterator[Op]:
+
+def decode(data: Bytes, start: int = 0, *, goes_on: int = 0) -> Iterator[Op]:
     """Read one stream up to and including its STOP.
+
+    `goes_on` says how many opcodes came before, where a stream is taken up again behind bytes that are no opcodes.
 
     Raises:
         Broken: truncated, not an opcode, an argument that no loader reads, or over MAX_OPCODES.
     """
     position, frame_end, size = start, start, len(data)
-    for _ in range(MAX_OPCODES):
+    for _ in range(MAX_OPCODES - goes_on):
         if position >= size:
             raise Broken(position, "the stream ends without STOP")
         if data[position] not in _OPCODES:
@@ -71,10 +76,10 @@ def decode(data: Bytes, start: int = 0) -> Iterator[Op]:
         except Malformed as error:
             raise Broken(position, f"{name} {error}") from error
         if name == "PROTO":
-            fault = _wrong_protocol(argument, first=position == start)
+            fault = _wrong_protocol(argument, first=position == start and not goes_on)
         elif name in ("FRAME", "STOP") or position < frame_end < end:
             fault = fault or _frame_fault(name, end, argument, frame_end if position < frame_end else 0, size)
-        yield Op(position, name, argument, end, fault)
+        yield Op(position, name, argument, end, fault, end < frame_end)
         if name == "STOP":
             return
         if name == "FRAME":
@@ -130,12 +135,12 @@ _OPCODES: dict[int, tuple[str, Reader]] = {
     0x80: ("PROTO", number(1)),
     0x95: ("FRAME", number(8)),
     ord("I"): ("INT", arguments.decimal),
-    ord("J"): ("BININT", fixed(4)),
-    ord("K"): ("BININT1", fixed(1)),
-    ord("M"): ("BININT2", fixed(2)),
+    ord("J"): ("BININT", arguments.signed_number),
+    ord("K"): ("BININT1", number(1)),
+    ord("M"): ("BININT2", number(2)),
     ord("L"): ("LONG", arguments.long_decimal),
-    0x8A: ("LONG1", counted(1)),
-    0x8B: ("LONG4", counted(4, signed=True)),
+    0x8A: ("LONG1", arguments.long_number(1)),
+    0x8B: ("LONG4", arguments.long_number(4)),
     ord("F"): ("FLOAT", arguments.float_text),
     ord("G"): ("BINFLOAT", fixed(8)),
     ord("C"): ("SHORT_BINBYTES", counted(1)),

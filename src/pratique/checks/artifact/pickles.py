@@ -1,52 +1,54 @@
-"""Pickles: plain data passes, a global does not. There is no list of bad names: any import is code of somebody's choice."""
+"""Pickles: plain data passes, and beside it what the policy's allow-lists name, in the roles that they name.
+
+There is no list of bad names: any import that nobody allowed is code of somebody's choice.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from pratique.checking import Finding
-from pratique.checks.artifact import machine
+from pratique.checks.artifact import granting, machine, spelling
+from pratique.checks.artifact.granting import NOTHING, Grants
 from pratique.checks.artifact.opcodes import HIGHEST_PROTOCOL
 from pratique.checks.artifact.rules import finding
+from pratique.checks.artifact.stack import Joblib
 from pratique.checks.artifact.values import Reading, Use
-from pratique.checks.artifact.viewing import Bytes, Sight, View, shown
+from pratique.checks.artifact.viewing import Bytes, Sight, View
 
 MAX_STREAMS = 8
 """Legacy PyTorch files are five pickles in a row, with tensors behind them."""
 
-_PLAINER = {"posix": "os", "nt": "os", "__builtin__": "builtins", "copy_reg": "copyreg"}
-"""Names that pickles use for modules which people know by another."""
 
-_DEEDS = {
-    "REDUCE": "calls it",
-    "INST": "calls it",
-    "OBJ": "calls it",
-    "NEWOBJ": "makes an instance of it",
-    "NEWOBJ_EX": "makes an instance of it",
-    "BUILD": "sets the state of what it returned",
-}
-
-
-def look(view: View) -> Sight:
+def look(view: View, grants: Grants = NOTHING) -> Sight:
     """Read a pickle, and whatever pickles stand behind it in the same file."""
-    readings = list(streams(view.data))
-    findings = [_global(view.name, use) for reading in readings for use in reading.uses]
-    findings += _faults(view.name, readings[0])
+    readings = list(streams(view.data, "yes" if ".joblib" in view.name.casefold() else "perhaps"))
+    findings = [one for reading in readings for one in refusals(view.name, reading, grants)]
+    findings += faults(view.name, readings[0])
+    findings += nested(view.name, view.data, readings[0], grants)
     end = readings[0].end
     if end is not None and end < view.size:
-        findings.append(_malformed(view.name, end, f"{view.size - end:,} bytes follow the end of the pickle"))
+        findings.append(malformed(view.name, end, f"{view.size - end:,} bytes follow the end of the pickle"))
     return Sight(findings=tuple(findings), counts={"pickle_globals": sum(reading.used for reading in readings)})
 
 
-def streams(data: Bytes) -> Iterator[Reading]:
+def streams(data: Bytes, joblib: Joblib = "perhaps") -> Iterator[Reading]:
     """Read pickles one after another for as long as each ends where the next can begin. The first is always there."""
     start = 0
     for _ in range(MAX_STREAMS):
-        reading = machine.read(data, start)
+        reading = machine.read(data, start, joblib=joblib)
         yield reading
         if reading.end is None or reading.end >= len(data):
             return
         start = reading.end
+
+
+def refusals(name: str, reading: Reading, grants: Grants, base: int = 0) -> Iterator[Finding]:
+    """Every global of a stream that is not allowed, or not in the roles that it has. `base` is where offsets begin."""
+    for use in reading.uses:
+        missing = grants.missing(use)
+        if missing:
+            yield granting.refusal(f"{name}, byte {use.position - base:,}", use, missing)
 
 
 def has_header(data: Bytes) -> bool:
@@ -62,7 +64,7 @@ def hides_in(data: Bytes) -> bool:
     last byte, is no accident.
     """
     for count, reading in enumerate(streams(data), 1):
-        calls = any(use.actions and _could_be(use) for use in reading.uses)
+        calls = any(use.acted and spelling.could_be(use.module, use.name) for use in reading.uses)
         if calls or reading.given_up or reading.end == len(data) or (count == MAX_STREAMS and reading.end):
             return True
     return False
@@ -70,34 +72,27 @@ def hides_in(data: Bytes) -> bool:
 
 def plain_name(use: Use) -> str:
     """A global as people know it: os.system, where the pickle says posix.system."""
-    return shown(f"{_PLAINER.get(use.module, use.module)}.{use.name}")
+    return spelling.plain(use.module, use.name)
 
 
-def _could_be(use: Use) -> bool:
-    return all(part.isidentifier() for part in f"{use.module}.{use.name}".split(".")) or use.module.startswith("(")
+def nested(name: str, data: Bytes, reading: Reading, grants: Grants) -> Iterator[Finding]:
+    """What is wrong with bytes that a stream hands to a loader in turn."""
+    from pratique.checks.artifact import torches
+
+    for one in reading.nested:
+        where = f"{name}, byte {one.position:,}, inside"
+        yield from torches.look_inside(where, data, one.start, one.end, grants)
 
 
-def _global(name: str, use: Use) -> Finding:
-    what = plain_name(use)
-    alias = f" (as {use.module})" if use.module in _PLAINER else ""
-    if use.actions:
-        first = use.actions[0]
-        place = "and" if first.position == use.position else f"{first.opcode} at byte {first.position:,}"
-        deed = _DEEDS.get(first.opcode, "uses it")
-        message = f"loading this pickle runs {what}: {use.opcode} imports it{alias}, {place} {deed}"
-    else:
-        message = (
-            f"loading this pickle imports {what}: {use.opcode} puts it{alias} among the values, where later code may call it"
-        )
-    return finding("pickle-global", f"{name}, byte {use.position:,}", message)
-
-
-def _faults(name: str, reading: Reading) -> list[Finding]:
-    found = [_malformed(name, fault.position, fault.message) for fault in reading.faults]
+def faults(name: str, reading: Reading, base: int = 0) -> list[Finding]:
+    """Whatever no pickler writes."""
+    found = [malformed(name, fault.position - base, fault.message) for fault in reading.faults]
     if reading.faulty > len(found):
-        found.append(_malformed(name, reading.faults[-1].position, f"and {reading.faulty - len(found):,} more such faults"))
+        last = reading.faults[-1].position - base
+        found.append(malformed(name, last, f"and {reading.faulty - len(found):,} more such faults"))
     return found
 
 
-def _malformed(name: str, position: int, message: str) -> Finding:
+def malformed(name: str, position: int, message: str) -> Finding:
+    """A fault of form at a place."""
     return finding("pickle-malformed", f"{name}, byte {position:,}", f"not as a pickler writes it: {message}")

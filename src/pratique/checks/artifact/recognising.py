@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pratique.checks.artifact import archives, parquet, pickles, tensors, texts
+from pratique.checks.artifact import archives, arrays, inflating, parquet, pickles, tensors, texts, torches
 from pratique.checks.artifact.viewing import Bytes
 
 _HEAD = 1 << 16
@@ -15,7 +15,7 @@ class Format(NamedTuple):
     """What a file is."""
 
     name: str
-    """safetensors, parquet, pickle, text, archive, native, other, empty or unknown."""
+    """safetensors, parquet, pickle, torch, npy, text, archive, compressed, native, other, empty or unknown."""
 
     noun: str
     """For people."""
@@ -24,6 +24,8 @@ class Format(NamedTuple):
 SAFETENSORS = Format("safetensors", "safetensors")
 PARQUET = Format("parquet", "Parquet")
 PICKLE = Format("pickle", "a pickle")
+TORCH = Format("torch", "a PyTorch checkpoint of before 1.6")
+NPY = Format("npy", "a NumPy array")
 TEXT = Format("text", "text")
 ARCHIVE = Format("archive", "a zip archive")
 EMPTY = Format("empty", "empty")
@@ -46,7 +48,6 @@ _NATIVE: tuple[tuple[int, bytes, str], ...] = (
 
 _OTHER: tuple[tuple[int, bytes, str], ...] = (
     (0, b"GGUF", "a GGUF model"),
-    (0, b"\x93NUMPY", "a NumPy array"),
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5)"),
     (4, b"TFL3", "a TensorFlow Lite model"),
     (0, b"PARE", "encrypted Parquet"),
@@ -54,16 +55,8 @@ _OTHER: tuple[tuple[int, bytes, str], ...] = (
     (0, b"ORC", "an ORC table"),
     (0, b"Obj\x01", "an Avro table"),
     (0, b"SQLite format 3\x00", "a SQLite database"),
-    (0, b"\x1f\x8b", "compressed with gzip"),
-    (0, b"BZh", "compressed with bzip2"),
-    (0, b"\xfd7zXZ\x00", "compressed with xz"),
-    (0, b"\x5d\x00\x00", "compressed with LZMA"),
     (0, b"\x28\xb5\x2f\xfd", "compressed with zstd"),
     (0, b"\x04\x22\x4d\x18", "compressed with LZ4"),
-    (0, b"\x78\x01", "compressed with zlib (joblib)"),
-    (0, b"\x78\x5e", "compressed with zlib (joblib)"),
-    (0, b"\x78\x9c", "compressed with zlib (joblib)"),
-    (0, b"\x78\xda", "compressed with zlib (joblib)"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (0, b"Rar!\x1a\x07", "a RAR archive"),
     (257, b"ustar", "a tar archive"),
@@ -94,6 +87,12 @@ def recognise(data: Bytes) -> Format:
         return PARQUET
     if head.startswith(archives.MAGICS):
         return ARCHIVE
+    if torches.resembles(head):
+        return TORCH
+    if head.startswith(arrays.MAGIC):
+        return NPY
+    if method := inflating.method(head):
+        return Format("compressed", f"compressed with {method}{' (joblib)' if method == 'zlib' else ''}")
     for name, table in (("native", _NATIVE), ("other", _OTHER)):
         for at, magic, noun in table:
             if head.startswith(magic, at):

@@ -28,6 +28,16 @@ RULES = {
         "a pickle is cut off, goes on behind its end, expands, or is not as a pickler writes it",
         "write the file again with pickle.dump from the data itself, or better as JSON",
     ),
+    "checkpoint-malformed": Rule(
+        _HIGH,
+        "a PyTorch checkpoint, an archive of arrays or an array whose parts do not fit together exactly",
+        "write the file again with the library's own function, or better as safetensors",
+    ),
+    "archive-malformed": Rule(
+        _HIGH,
+        "a zip archive that two readers would see in two ways, or that is a decompression bomb",
+        "ask for the files themselves, tensors as safetensors",
+    ),
     "archive-not-allowed": Rule(
         _HIGH, "a zip archive, such as a PyTorch checkpoint", "ask for the files themselves, tensors as safetensors"
     ),
@@ -96,9 +106,9 @@ RULES = {
 }
 
 
-def finding(rule: str, where: str, message: str, *, severity: Severity | None = None) -> Finding:
-    """A finding of that rule, with its severity and its remedy."""
+def finding(rule: str, where: str, message: str, *, severity: Severity | None = None, fix: str = "") -> Finding:
+    """A finding of that rule, with its severity and its remedy unless others are given."""
     known = RULES[rule]
     return Finding(
-        rule=rule, severity=known.severity if severity is None else severity, message=message, where=where, fix=known.fix
+        rule=rule, severity=known.severity if severity is None else severity, message=message, where=where, fix=fix or known.fix
     )

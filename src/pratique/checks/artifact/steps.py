@@ -10,30 +10,48 @@ from pratique.checks.artifact.values import Box, Leaf, Value
 
 Step = Callable[[Stack, Op], None]
 
-_SCALAR = Leaf(1)
+_SCALARS = {
+    "NONE": Leaf(1, "none"),
+    "NEWTRUE": Leaf(1, "bool", value=1),
+    "NEWFALSE": Leaf(1, "bool", value=0),
+    "FLOAT": Leaf(1, "float"),
+    "BINFLOAT": Leaf(1, "float"),
+}
 
 
 # --- plain data ---------------------------------------------------------------------------------------------------------
 
 
+def _protocol(stack: Stack, op: Op) -> None:
+    stack.protocol = op.argument
+
+
 def _ignore(stack: Stack, op: Op) -> None:
-    """PROTO and FRAME: the decoder has looked at them."""
+    """FRAME: the decoder has looked at it."""
 
 
 def _scalar(stack: Stack, op: Op) -> None:
-    stack.push(_SCALAR)
+    stack.push(_SCALARS[op.name])
+
+
+def _integer(stack: Stack, op: Op) -> None:
+    stack.push(stack.number(op.argument, op.end - op.position))
+
+
+def _long(stack: Stack, op: Op) -> None:
+    stack.push(Leaf(op.end - op.position, "int", value=op.argument))
 
 
 def _bytes(stack: Stack, op: Op) -> None:
-    stack.push(Leaf(op.end - op.position))
+    stack.push(Leaf(op.end - op.position, "bytes", op.position, op.end))
 
 
 def _bytearray(stack: Stack, op: Op) -> None:
-    stack.push(Leaf(op.end - op.position, hashable=False))
+    stack.push(Leaf(op.end - op.position, "bytearray", op.position, op.end))
 
 
 def _text(stack: Stack, op: Op) -> None:
-    stack.push(Leaf(op.end - op.position, op.position))
+    stack.push(Leaf(op.end - op.position, "text", op.position, op.end))
 
 
 def _empty(kind: str) -> Step:
@@ -51,7 +69,7 @@ def _tuple(stack: Stack, op: Op) -> None:
 
 def _short_tuple(count: int) -> Step:
     def step(stack: Stack, op: Op) -> None:
-        values = [stack.pop(op) for _ in range(count)]
+        values = [stack.pop(op) for _ in range(count)][::-1]
         stack.collect(op, "tuple", values, hashable=all(value.hashable for value in values))
 
     return step
@@ -79,26 +97,29 @@ def _appends(stack: Stack, op: Op) -> None:
 
 def _set_item(stack: Stack, op: Op) -> None:
     value, key = stack.pop(op), stack.pop(op)
-    _ensure_pairs(stack, op, [key, value])
+    _ensure_pairs(stack, op, [key, value], filled=True)
     stack.extend(op, "dict", [key, value])
 
 
 def _set_items(stack: Stack, op: Op) -> None:
     pairs = stack.pop_to_mark(op)
-    _ensure_pairs(stack, op, pairs)
+    _ensure_pairs(stack, op, pairs, filled=True)
     stack.extend(op, "dict", pairs)
 
 
 def _add_items(stack: Stack, op: Op) -> None:
     values = stack.pop_to_mark(op)
-    stack.ensure_keys(op, values)
+    if isinstance(stack.top(op), Box):
+        stack.ensure_keys(op, values)
     stack.extend(op, "set", values)
 
 
-def _ensure_pairs(stack: Stack, op: Op, pairs: list[Value]) -> None:
+def _ensure_pairs(stack: Stack, op: Op, pairs: list[Value], *, filled: bool = False) -> None:
+    """Keys and values in turn. An object that is filled like a dict may take any keys."""
     if len(pairs) % 2:
         raise Broken(op.position, f"{op.name} has a key without a value")
-    stack.ensure_keys(op, pairs[::2])
+    if not filled or isinstance(stack.top(op), Box):
+        stack.ensure_keys(op, pairs[::2])
 
 
 # --- the stack itself ---------------------------------------------------------------------------------------------------
@@ -141,21 +162,25 @@ def _get(stack: Stack, op: Op) -> None:
 
 
 def _stop(stack: Stack, op: Op) -> None:
-    stack.top(op)
+    stack.reading.result = stack.top(op)
+    stack.settle(op, stack.reading.result)
     if len(stack.values) > 1 or stack.marks:
         stack.odd(op, "leaves more than one value on the stack")
     stack.reading.end = op.end
 
 
 STEPS: dict[str, Step] = {
-    **dict.fromkeys(("PROTO", "FRAME"), _ignore),
-    **dict.fromkeys(("NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "FLOAT", "BINFLOAT"), _scalar),
-    **dict.fromkeys(("LONG", "LONG1", "LONG4", "SHORT_BINBYTES", "BINBYTES", "BINBYTES8"), _bytes),
+    **dict.fromkeys(_SCALARS, _scalar),
+    **dict.fromkeys(("INT", "BININT", "BININT1", "BININT2"), _integer),
+    **dict.fromkeys(("LONG", "LONG1", "LONG4"), _long),
+    **dict.fromkeys(("SHORT_BINBYTES", "BINBYTES", "BINBYTES8"), _bytes),
     **dict.fromkeys(("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE"), _text),
     **dict.fromkeys(("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"), _text),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _put),
     **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _get),
     **dict.fromkeys(("TUPLE", "EMPTY_TUPLE"), _tuple),
+    "PROTO": _protocol,
+    "FRAME": _ignore,
     "BYTEARRAY8": _bytearray,
     "EMPTY_LIST": _empty("list"),
     "EMPTY_DICT": _empty("dict"),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-_FIRST_USES = 20
 _FIRST_FAULTS = 5
-_FIRST_ACTIONS = 5
 """How much is kept of what a hostile stream repeats a million times."""
 
 
@@ -24,7 +23,6 @@ class Action:
 
     position: int
     opcode: str
-    """REDUCE, INST and OBJ call it; NEWOBJ and NEWOBJ_EX make an instance; BUILD sets state; others call its methods."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,11 +32,24 @@ class Leaf:
     weight: int
     """Bytes that it takes written out."""
 
-    at: int = -1
-    """Offset of the opcode that pushed it, if it is text."""
+    kind: str
+    """none, bool, int, float, text, bytes or bytearray."""
 
-    depth: int = 0
-    hashable: bool = True
+    at: int = -1
+    """Offset of the opcode that pushed it, if it is text or bytes."""
+
+    end: int = -1
+    """Offset behind that opcode and its argument."""
+
+    value: int | None = None
+    """Of integers and booleans that are not too large to matter."""
+
+    depth: ClassVar[int] = 0
+
+    @property
+    def hashable(self) -> bool:
+        """Whether it can be a key."""
+        return self.kind != "bytearray"
 
 
 @dataclass(slots=True, eq=False)
@@ -54,39 +65,73 @@ class Box:
     held: bool = False
     """Whether another value holds it."""
 
+    bare: bool = False
+    """Whether it is a tuple that holds a global of which it is not known yet what it is there for."""
+
+    items: list[Value] = field(default_factory=list)
+    """What it holds; keys and values in turn, if it is a dict."""
+
 
 @dataclass(slots=True, eq=False)
 class Use:
-    """One global that the stream imports, and what is done to it: what a policy of allowed globals would judge."""
+    """One global that the stream imports, and what is done to it: what the allow-lists judge."""
 
     position: int
+    """Where it is imported for the first time."""
+
     opcode: str
     module: str
+    """As the loader will look for it: names of Python 2 are translated where it translates them."""
+
     name: str
-    actions: list[Action] = field(default_factory=list)
-    """The first few."""
+    written: str = ""
+    """The module as the stream spells it."""
+
+    actions: dict[str, Action] = field(default_factory=dict)
+    """The first deed in each role (see `machine`)."""
 
     weight: int = 1
-    depth: int = 0
-    hashable: bool = True
+    depth: ClassVar[int] = 0
+    hashable: ClassVar[bool] = True
 
-    def act(self, action: Action) -> None:
+    def act(self, role: str, position: int, opcode: str) -> None:
         """Note what is done to it."""
-        if len(self.actions) < _FIRST_ACTIONS:
-            self.actions.append(action)
+        if role not in self.actions:
+            self.actions[role] = Action(position, opcode)
+
+    @property
+    def acted(self) -> bool:
+        """Whether anything is done to it, beside being a value among others."""
+        return any(role != "ref" for role in self.actions)
 
 
 @dataclass(slots=True, eq=False)
 class Made:
-    """Whatever a call returned. Nothing is known of it but the global that it came of."""
+    """Whatever a call returned. Nothing is known of it but the global that it came of, and what it was given."""
 
     origin: Use | None
+    arguments: Box | None = None
+    state: Value | None = None
+    storage: Box | None = None
+    """("storage", class, key, location, elements), if that is what the loader brings for it."""
+
     weight: int = 1
-    depth: int = 0
-    hashable: bool = True
+    depth: ClassVar[int] = 0
+    hashable: ClassVar[bool] = True
 
 
 Value = Leaf | Box | Use | Made
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """Bytes within a stream that its loader will load in turn."""
+
+    position: int
+    """Of the opcode that hands them over."""
+
+    start: int
+    end: int
 
 
 @dataclass(slots=True)
@@ -95,9 +140,11 @@ class Reading:
 
     start: int
     uses: list[Use] = field(default_factory=list)
-    """The first ones; `used` counts them all."""
+    """Each global once, in the order in which they are met."""
 
     used: int = 0
+    """Imports, all counted."""
+
     faults: list[Fault] = field(default_factory=list)
     """The first few; `faulty` counts them all."""
 
@@ -108,16 +155,20 @@ class Reading:
     given_up: bool = False
     """Whether it goes on where we did not care to read."""
 
+    result: Value | None = None
+    """What the loader would return."""
+
+    nested: list[Nested] = field(default_factory=list)
+    storages: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """What a PyTorch checkpoint asks for, by the storage's key: elements, and bytes of each."""
+
+    raw: int = 0
+    """Bytes of arrays between the opcodes, which joblib reads itself."""
+
     @property
     def data_only(self) -> bool:
         """Whether loading it makes plain data and does nothing else."""
         return self.end is not None and not self.used and not self.faulty
-
-    def use(self, use: Use) -> None:
-        """Note a global."""
-        self.used += 1
-        if len(self.uses) < _FIRST_USES:
-            self.uses.append(use)
 
     def fault(self, position: int, message: str) -> None:
         """Note an oddity."""

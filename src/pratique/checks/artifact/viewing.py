@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from pratique.checking import Finding
 from pratique.errors import CheckError
@@ -57,12 +58,18 @@ def opened(path: Path, name: str) -> Iterator[View]:
         stream = path.open("rb")
     except OSError as error:
         raise CheckError(f"cannot read {name}: {error.strerror}") from error
-    with stream:
-        if stream.seek(0, 2) == 0:  # nothing can be mapped of an empty file
-            yield View(name=name, path=path, data=b"")
-            return
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            yield View(name=name, path=path, data=data)
+    with stream, mapped(stream) as data:
+        yield View(name=name, path=path, data=data)
+
+
+@contextmanager
+def mapped(stream: IO[bytes]) -> Iterator[Bytes]:
+    """All bytes of an open file, none of them in memory."""
+    if stream.seek(0, 2) == 0:  # nothing can be mapped of an empty file
+        yield b""
+        return
+    with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
 
 
 def shown(word: str) -> str:

@@ -1,7 +1,7 @@
 """Whether a dataset looks like the approved reference: a Great Expectations suite, run through Great Expectations itself.
 
     pratique profile approved.csv --label label -o profile.json
-    pratique check dataset incoming.csv --profile profile.json
+    pratique check dataset incoming.csv --kind dataset -o profile=profile.json
 
 What it cannot see is written in docs/checks/dataset.md; the shortest form: poison that is already in the reference, attacks
 that leave labels and distributions alone (clean-label triggers), and anything that is smaller than the stated power.
@@ -48,10 +48,11 @@ MEASURES = {
     "drift_p": "smallest p-value of a column's drift test, Holm-corrected",
     "label_shift_p": "p-value of the test of label frequencies",
     "label_noise_p": "p-value of the test of label noise",
+    "label_noise_compared": "rows that were scored for label noise; of a large table, a sample",
     "duplicates": "share of rows that repeat another row exactly",
     "near_duplicates": "share of rows that nearly repeat another row",
     "near_duplicates_largest": "rows in the largest group of near copies",
-    "near_duplicates_compared": "rows that were compared with each other for near copies",
+    "near_duplicates_compared": "rows that were compared with each other for near copies; of a large table, a sample",
 }
 
 

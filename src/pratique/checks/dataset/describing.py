@@ -53,7 +53,7 @@ def describe(outcome: Outcome, table: Table) -> tuple[list[Finding], dict[str, f
     findings = [_lost(outcome)] if outcome.lost or not outcome.results else []
     unclear = 0
     for result in outcome.results:
-        problem = result.error or (result.vacuous if result.success else "")
+        problem = result.error or result.vacuous
         if problem:
             unclear += 1
             findings.append(_unclear(result, problem))
@@ -64,7 +64,7 @@ def describe(outcome: Outcome, table: Table) -> tuple[list[Finding], dict[str, f
         "expectations": float(outcome.expected),
         "evaluated": float(len(outcome.results) - unclear),
         "failed": float(failed),
-        "false_alarm_budget": sum(float(result.kwargs.get("alpha", 0.0)) for result in outcome.results),
+        "false_alarm_budget": sum(result.alpha for result in outcome.results),
     }
     return findings, {**measures, **_figures(outcome.results)}
 
@@ -118,6 +118,7 @@ def _figures(results: Iterable[Result]) -> dict[str, float]:
             keep("label_shift_p", details["p"], min)
         elif result.type == "expect_labels_to_conform_to_reference":
             keep("label_noise_p", details["p"], min)
+            keep("label_noise_compared", details["scored"], min)
         elif result.type == "expect_table_rows_to_be_distinct":
             keep("duplicates", observed, max)
         elif result.type == "expect_near_duplicate_clusters_to_be_smaller_than":

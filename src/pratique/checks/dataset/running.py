@@ -3,21 +3,21 @@
 What GX lets pass, and what is done about it here (each has a test):
 
 1. It drops expectations that it does not know: ours are imported first, and types are counted before and after.
-2. Expectations about values succeed on a column without values: see `Result.vacuous`.
-3. Some expectations cannot fail as they are configured: see `Result.vacuous`.
-4. An exception inside an expectation looks like a failure: it is told apart.
+2. Expectations about values succeed on a column without values, and some cannot fail as they are configured: `vacuous`.
+3. An exception inside an expectation looks like a failure: it is told apart.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pratique import documents, suites
 from pratique.artifacts import Subject
+from pratique.checks.dataset import vacuous
 from pratique.checks.dataset.containing import contained
 from pratique.errors import CheckError, UsageError
 from pratique.profiles import Profile
@@ -44,10 +44,7 @@ class Question:
         """Read each file once: what is named as material is what is used."""
         materials, document = [profile.subject(options.profile.name)], None
         if options.suite is not None:
-            try:
-                data = options.suite.read_bytes()
-            except OSError as error:
-                raise UsageError(f"cannot read the suite {options.suite}: {error.strerror}") from error
+            data = suites.content(options.suite)
             document = suites.parse(data, what=str(options.suite))
             _refuse_other_profiles(document)
             materials.append(Subject(digest=documents.sha256(data), name=options.suite.name))
@@ -69,24 +66,16 @@ class Result:
     error: str
     """Why it could not be evaluated; empty if it could."""
 
+    vacuous: str
+    """Why its success says nothing; empty if it does say something, or failed."""
+
+    alpha: float
+    """The error rate that it was given; 0 if it is no statistical test."""
+
     @property
     def column(self) -> str:
         """The column that it is about, if it is about one."""
         return str(self.kwargs.get("column", ""))
-
-    @property
-    def vacuous(self) -> str:
-        """Why a success says nothing; empty if it does say something."""
-        count, missing = self.figures.get("element_count"), self.figures.get("missing_count", 0)
-        if count is not None and count == (missing or 0):
-            return "there are no values to look at"
-        if self.kwargs.get("mostly") == 0:
-            return "with mostly=0 it cannot fail"
-        if self.type == "expect_column_kl_divergence_to_be_less_than" and self.kwargs.get("threshold") is None:
-            return "without a threshold it cannot fail"
-        if "observed_value" in self.figures and self.figures["observed_value"] is None:
-            return "nothing was observed"
-        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +104,9 @@ def run(question: Question, frame: Any) -> Outcome:
             )  # fmt: skip
             wanted = Counter(one.expectation_type for one in suite.expectations)
         parameters = {"profile": f"{question.profile_path}#{question.profile.digest}"}
-        results = tuple(_result(one) for one in _validate(suite, frame, parameters))
+        valueless = {str(name) for name, empty in frame.isna().all().items() if empty}
+        alphas = _alphas()
+        results = tuple(_result(one, valueless, alphas) for one in _validate(suite, frame, parameters))
     lost = wanted - Counter(one.type for one in results)
     return Outcome(expected=wanted.total(), results=results, lost=tuple(sorted(lost.elements())))
 
@@ -135,15 +126,25 @@ def _validate(suite: Any, frame: Any, parameters: dict[str, Any]) -> list[Any]:
     return list(outcome.results)
 
 
-def _result(raw: Any) -> Result:
-    config = raw.expectation_config
+def _alphas() -> dict[str, float]:
+    """What our expectations take for alpha where a suite does not say: GX leaves defaults out of its results."""
+    from pratique import expectations as ours
+
+    fields = {name: getattr(ours, name).__fields__ for name in ours.__all__}
+    return {getattr(ours, name).expectation_type: one["alpha"].default for name, one in fields.items() if "alpha" in one}
+
+
+def _result(raw: Any, valueless: Collection[str], alphas: Mapping[str, float]) -> Result:
+    config, figures = raw.expectation_config, raw.result or {}
     return Result(
         type=config.type,
         severity=str(getattr(config.severity, "value", config.severity) or "critical"),
         success=bool(raw.success),
         kwargs=config.kwargs,
-        figures=raw.result or {},
+        figures=figures,
         error=_error(raw.exception_info or {}),
+        vacuous=vacuous.why(config.type, config.kwargs, figures, valueless) if raw.success else "",
+        alpha=float(config.kwargs.get("alpha", alphas.get(config.type, 0.0))),
     )
 
 

@@ -64,7 +64,8 @@ def _copies(result: Result, details: Mapping[str, Any], table: Table) -> tuple[s
     groups = [", ".join(table.where(row) for row in group) for group in details["groups"][:3]]
     near = " nearly" if result.type.startswith("expect_near") else ""
     message = (
-        f"{details['extra']} rows{near} repeat another row; the largest group has {details['largest']}: {' | '.join(groups)}"
+        f"{details['extra']} rows{near} repeat another row, {details['allowed']} would be no surprise; "
+        f"the largest group has {details['largest']}: {' | '.join(groups)}"
     )
     return message, table.where(details["groups"][0][0]) if details["groups"] else ""
 
@@ -73,7 +74,9 @@ def _range(result: Result, details: Mapping[str, Any], table: Table) -> tuple[st
     low, high = result.kwargs.get("min_value"), result.kwargs.get("max_value")
     values = ", ".join(str(value)[:40] for value in result.figures.get("partial_unexpected_list", [])[:5])
     rows = [
-        table.where(int(row)) for row in result.figures.get("partial_unexpected_index_list", [])[:5] if isinstance(row, int)
+        table.where(int(row))
+        for row in result.figures.get("partial_unexpected_index_list", [])[:5]
+        if not isinstance(row, dict)
     ]
     count = result.figures.get("unexpected_count", "some")
     message = f"{count} values of column {result.column!r} are not between {low} and {high}: {values}"

@@ -1,7 +1,14 @@
-"""Whether somebody trusted signed exactly these files: OpenSSF Model Signing v1.0, by key, by certificate, or keyless.
+"""Whether somebody trusted signed exactly these files: OpenSSF Model Signing v1.0, by key, by certificate, or keyless;
+or the manifest of a dataset.
 
     pratique sign model --key supplier.key
     pratique check provenance model -o signers=supplier.pub
+
+    pratique manifest sign images --key publisher.key
+    pratique check provenance images --kind dataset -o signers=publisher.pub -o signature=dataset.manifest.sigstore.json
+
+Which of the two is read is the policy's choice, by the name of the signature; a delivery cannot choose. A Croissant description
+at the root of the delivery is compared with the files beside it.
 
 What it cannot see:
 
@@ -22,9 +29,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from pratique import oms, signing
+from pratique import manifests, oms, signing
 from pratique.artifacts import Artifact, Subject
 from pratique.checking import Finding, Options, PolicyPath, Report, Severity, check
+from pratique.checks.provenance import describing, listed
 from pratique.checks.provenance.comparing import Comparison
 from pratique.checks.provenance.previewing import previewed
 from pratique.checks.provenance.reading import manifest_in, signature_in, unsigned
@@ -68,7 +76,8 @@ class ProvenanceOptions(Options):
     """Who may have signed: names under the policy's `trust`, files of public keys relative to it, or entries as there."""
 
     signature: Annotated[str, AfterValidator(_inside)] = oms.SIGNATURE
-    """Path of the signature inside the artifact."""
+    """Path of the signature inside the artifact. One whose name ends in `.manifest.sigstore.json` is that of a dataset's
+    manifest (`pratique manifest sign`), any other one is of OpenSSF Model Signing."""
 
     detached: PolicyPath | None = None
     """File of a signature outside of the artifact, relative to the policy; `signature` is not looked for then."""
@@ -100,21 +109,30 @@ def _preview(found: Listing, options: ProvenanceOptions) -> Iterator[Finding]:
     preview=_preview,
 )  # fmt: skip
 def provenance(artifact: Artifact, options: ProvenanceOptions) -> Report:
-    """Whether a trusted publisher signed exactly these files (OpenSSF Model Signing v1.0).
+    """Whether a trusted publisher signed exactly these files (OpenSSF Model Signing v1.0, or the manifest of a dataset).
 
     In the order of the code: find the signature; verify it and read its manifest strictly; compare that with the names and
-    digests of the private copy. Nothing is hashed again.
+    digests of the private copy, and a Croissant description as well.
     """
+    return describing.described(artifact, _signed(artifact, options))
+
+
+def _signed(artifact: Artifact, options: ProvenanceOptions) -> Report:
     signature = signature_in(artifact, options.signature, options.detached)
     if signature is None:
         return _nobody_vouches(artifact, options, unsigned(artifact, options.signature, options.signers))
     allow = frozenset(options.allow)
-    manifest = manifest_in(signature, options.signers, allow)
+    is_listed = signature.path.endswith(manifests.SUFFIX)
+    besides = [manifests.manifest_of(signature.path)] if is_listed else []
+    if is_listed:
+        manifest = listed.manifest_in(signature, options.signers, listed.reader_of(artifact))
+    else:
+        manifest = manifest_in(signature, options.signers, allow)
     material = signature.subject
     if isinstance(manifest, Finding):
         return _nobody_vouches(artifact, options, manifest, material)
     who = " and ".join(signing.names_of(manifest.signers, options.signers))
-    compared = Comparison.of(manifest, artifact, signature=signature.path, who=who, allow=allow)
+    compared = Comparison.of(manifest, artifact, signature=signature.path, who=who, besides=besides, allow=allow)
     voters = signing.votes((one.fingerprint, one.actor) for one in manifest.witnesses)
     return Report(
         findings=(

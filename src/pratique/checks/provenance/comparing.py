@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -37,19 +37,26 @@ class Comparison:
 
     @classmethod
     def of(
-        cls, manifest: Manifest, artifact: Artifact, *, signature: str, who: str, allow: AbstractSet[Allow] = frozenset()
+        cls,
+        manifest: Manifest,
+        artifact: Artifact,
+        *,
+        signature: str,
+        who: str,
+        besides: Collection[str] = (),
+        allow: AbstractSet[Allow] = frozenset(),
     ) -> Comparison:
-        """Compare. The signature is the one file that need not be signed; what else the signer left out is unsigned.
+        """Compare. The signature, and what the caller names `besides`, need not be signed; what else was left out is unsigned.
 
         An artifact's own digests serve for whole files by sha256. For other hashes and for shards its private copy is read
         again: the files that are signed and there, and no others.
         """
-        files = {one.path: one for one in artifact.entries if not one.path.endswith("/")}
-        folders = [one.path.rstrip("/") for one in artifact.entries if one.path.endswith("/")]
         manifest = manifest.of_file(artifact.entries[0].path) if artifact.is_file else manifest
+        files = {one.path: one for one in artifact.entries if one.path in manifest.entries or not one.path.endswith("/")}
+        folders = [one.path.rstrip("/") for one in artifact.entries if one.path not in files]
         sizes = {path: one.size for path, one in files.items()}
-        strict = by_name(manifest, sizes, folders=folders, signature=signature)
-        apart = by_name(manifest, sizes, folders=folders, signature=signature, allow=allow)
+        strict = by_name(manifest, sizes, folders=folders, signature=signature, left_out=besides)
+        apart = by_name(manifest, sizes, folders=folders, signature=signature, left_out=besides, allow=allow)
         there = _digests(manifest, artifact, files, apart)
         common = {path: there[path] for path in apart.common if path in there}
         return cls(

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
+from pratique import manifests
 from pratique.checking import Finding, Severity
+from pratique.checks.provenance import listed
 from pratique.checks.provenance.reading import SignatureFile, manifest_in
 from pratique.listing import Listing
 from pratique.oms import Allow, Manifest
@@ -30,7 +32,8 @@ def previewed(
     manifest = _manifest(found, sizes, trusted, signature, detached, allow)
     if manifest is None:
         return
-    apart = by_name(manifest, sizes, signature="" if detached else signature, allow=allow)
+    besides = [manifests.manifest_of(signature)] if signature.endswith(manifests.SUFFIX) else []
+    apart = by_name(manifest, sizes, signature="" if detached else signature, left_out=besides, allow=allow)
     rules = {
         **dict.fromkeys(apart.unsigned, "file-unsigned"),
         **dict.fromkeys(apart.git, "git-file-unsigned"),
@@ -56,8 +59,15 @@ def _manifest(
     """What somebody trusted signed, if that can be read here; whatever is wrong with it, the check itself says."""
     if detached is None and signature not in sizes:
         return None
-    file = SignatureFile.read(detached, detached.name) if detached else SignatureFile.read(found.root / signature, signature)
-    manifest = manifest_in(file, trusted, allow)
+    file = (
+        SignatureFile.read(detached, detached.name)
+        if detached
+        else SignatureFile.read(found.root / signature, signature, signature)
+    )
+    if file.path.endswith(manifests.SUFFIX):
+        manifest = listed.manifest_in(file, trusted, lambda path: (found.root / path).read_bytes())
+    else:
+        manifest = manifest_in(file, trusted, allow)
     if isinstance(manifest, Finding):
         return None
     return manifest.of_file(found.files[0].path) if len(found.files) == 1 else manifest

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from pratique import documents, oms
 from pratique.artifacts import Artifact, Subject
@@ -17,7 +19,17 @@ from pratique.signing import Trusted
 
 _AGAIN = "get the delivery again from the publisher, and ask them what they signed if that does not help"
 _HOSTILE = "treat it as hostile; if the publisher changed how they sign, learn that from them by another way than this delivery"
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
 _SUFFIXES = (".sig", ".sigstore", ".sigstore.json")
+
+
+class Reader(Protocol[T_co]):
+    """Verifies a bundle, and says what is in it."""
+
+    def __call__(self, bundle: bytes, trusted: Sequence[Trusted], /, *, what: str) -> T_co:
+        """Read it, or raise an EvidenceError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +92,16 @@ def manifest_in(
     signature: SignatureFile, keys: Sequence[Trusted], allow: AbstractSet[Allow] = frozenset()
 ) -> Manifest | Finding:
     """What the signature says, or why it says nothing."""
+    return vouched(signature, keys, partial(oms.read, allow=allow))
+
+
+def vouched(signature: SignatureFile, keys: Sequence[Trusted], read: Reader[T]) -> T | Finding:
+    """What a reader makes of the signature, or why it says nothing."""
     what = signature.name
     try:
         if signature.size > documents.MAX_BYTES:
             raise Malformed(f"{what} is {signature.size:,} bytes; at most {documents.MAX_BYTES:,} are read", rule="too-large")
-        return oms.read(signature.data, keys, what=what, allow=allow)
+        return read(signature.data, keys, what=what)
     except SignatureInvalid as error:
         return _grave("signature-invalid", str(error), what, _AGAIN)
     except WrongSigner as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pratique import signing
+from pratique import croissant, signing
+from pratique.checks.provenance import describing
 
 RULES = {
     "unsigned": "there is no signature where one is expected",
@@ -34,7 +35,9 @@ RULES = {
     "file-unsigned": "a file is there that was not signed",
     "git-file-unsigned": "one of git's own files is there that was not signed; many verifiers never look at these",
     "empty-file-unsigned": "an empty file is there that was not signed; shards cannot cover one",
-    "empty-directory": "an empty folder is there; no signature covers folders",
+    "empty-directory": "an empty folder is there that the signature does not cover; those of OpenSSF Model Signing cover none",
+    "manifest-changed": "a trusted signature of a manifest is there, but not the manifest that was signed",
+    **croissant.RULES,
 }
 
 MEASURES = {
@@ -43,4 +46,5 @@ MEASURES = {
     "changed_files": "covered files whose content is not what was signed",
     "missing_files": "covered files that are not there",
     "signers": "different signers among those who are trusted",
+    **describing.MEASURES,
 }

@@ -1,0 +1,5 @@
+"""The component `gate`. Written by tools/components.py."""
+
+from pratique.components.gate.component import gate
+
+__all__ = ["gate"]

@@ -1,0 +1,152 @@
+"""A destination's channels: signed pointers to what is promoted, and the history of where each has pointed.
+
+    channels/production.sigstore.json                       the pointer: one signed clearance, swapped in one step
+    channels/production/00000003-<digest>.sigstore.json     every promotion's clearance, by its number
+
+Whoever promotes takes a number by appending to the history, and then swaps the pointer. With two at once, or one that died in
+between, in the order of the code:
+
+1. On a local disk promoters take turns, by a lock that dies with its holder.
+2. The number is one more than the highest that the pointer or the history holds: no number is given twice.
+3. Whoever then finds an equal or a higher number of somebody else in the history was overtaken, and moves nothing.
+4. Whoever finds one after he moved the pointer lets it point there: what is in the history was decided, signed and copied.
+
+Object stores have no locks that fsspec knows of, but they list at once what was written (S3, GCS and Azure do): of two with one
+number at least one sees the other. Entries that the promoter's own key did not sign are nobody's number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from pratique import documents, files, signing
+from pratique.errors import Error, EvidenceError, Malformed, StoreConflict, StoreError, UsageError
+from pratique.signing import Trusted
+from pratique.statements import Clearance, Vouched
+from pratique.store import SUFFIX, connect, get, is_local, names_in, replace, why, write_new
+
+PATIENCE = 60.0
+"""Seconds to wait for another promoter's turn: signing and three small files."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
+_ENTRY = re.compile(r"([0-9]{8,18})-[0-9a-f]{64}" + re.escape(SUFFIX) + r"\Z")
+
+
+class Channel:
+    """One channel of one destination."""
+
+    def __init__(self, destination: str, name: str) -> None:
+        """Open it; nothing is touched.
+
+        Raises:
+            UsageError: that is no channel's name, or there is no driver for the destination.
+        """
+        if not _NAME.match(name) or name.endswith(SUFFIX):
+            raise UsageError(f"{name!r} is not a channel's name", hint="lower-case letters, digits, '.', '_' and '-'")
+        self.name = name
+        self.destination = destination
+        self._fs, root = connect(destination, "the destination")
+        self._pointer = f"{root}/channels/{name}{SUFFIX}"
+        self._history = f"{root}/channels/{name}"
+
+    def read(self, trusted: Iterable[Trusted]) -> Vouched[Clearance] | None:
+        """The clearance that the channel points to, its signature verified; None if nothing was ever promoted.
+
+        Raises:
+            EvidenceError: the pointer proves nothing.
+            StoreError: it cannot be read.
+        """
+        with self._driver("read"):
+            self._fs.invalidate_cache()
+            bundle = get(self._fs, self._pointer, -1) if self._fs.exists(self._pointer) else None
+        return None if bundle is None else self._verified(bundle, tuple(trusted))
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Be the only promoter to this channel, on a local disk.
+
+        Raises:
+            StoreError: another one has been at it for a minute, or one may not write there.
+        """
+        with ExitStack() as held:
+            if is_local(self._fs):
+                lock = Path(self._history).with_name(f".{self.name}.lock")
+                with self._driver("take the turn in"):
+                    held.enter_context(files.turn(lock, seconds=PATIENCE))
+            yield
+
+    def next(self, own: Trusted) -> int:
+        """The number of the next promotion.
+
+        Raises:
+            StoreConflict: the pointer is somebody else's, and not ours to move.
+        """
+        try:
+            current = self.read((own,))
+        except EvidenceError as error:
+            raise StoreConflict(
+                f"the pointer of {self.name} in {self.destination} is not one of ours: {error}",
+                hint="promote with the key that made it, or remove it by hand after looking into it",
+            ) from error
+        highest = current.statement.sequence if current else 0
+        return 1 + max([highest, *(number for number, _ in self._claims(highest + 1, own))])
+
+    def move(self, number: int, bundle: bytes, own: Trusted) -> None:
+        """Append to the history, then swap the pointer.
+
+        Raises:
+            StoreError: it could not be done, or another promoter was faster; the pointer stands where it stood.
+        """
+        with self._driver("move"):
+            write_new(self._fs, f"{self._history}/{number:08d}-{_hex(bundle)}{SUFFIX}", bundle)
+            if any(rival != bundle for _, rival in self._claims(number, own)):
+                raise StoreError(
+                    f"another promotion to {self.name} took number {number} at the same time; nothing was moved",
+                    hint="promote again if this one should follow it",
+                )
+            replace(self._fs, self._pointer, bundle)
+            for _, later in self._claims(number + 1, own)[:1]:
+                replace(self._fs, self._pointer, later)
+
+    def _claims(self, least: int, own: Trusted) -> list[tuple[int, bytes]]:
+        """Our own entries in the history from a number on, the highest first."""
+        found = []
+        with self._driver("read"):
+            for path, size in names_in(self._fs, self._history):
+                entry = _ENTRY.match(path.rsplit("/", 1)[-1])
+                if entry is None or int(entry[1]) < least:
+                    continue
+                bundle = get(self._fs, path, size)
+                try:
+                    if self._verified(bundle, (own,)).statement.sequence == int(entry[1]):
+                        found.append((int(entry[1]), bundle))
+                except EvidenceError:
+                    continue  # not ours: whoever can write here cannot take a number
+        return sorted(found, reverse=True)
+
+    def _verified(self, bundle: bytes, trusted: tuple[Trusted, ...]) -> Vouched[Clearance]:
+        what = f"the pointer of channel {self.name}"
+        verified = signing.verify(bundle, trusted, what=what)
+        clearance = Clearance.parse(verified.payload)
+        if clearance.channel != self.name:
+            raise Malformed(f"{what} was made for channel {clearance.channel[:80] or '(none)'}")
+        return Vouched(
+            statement=clearance, signers=verified.signers, digest=documents.sha256(bundle), witnesses=verified.witnesses
+        )
+
+    @contextmanager
+    def _driver(self, doing: str) -> Iterator[None]:
+        """fsspec drivers raise whatever their client library raises."""
+        try:
+            yield
+        except Error:
+            raise
+        except Exception as error:
+            raise StoreError(f"cannot {doing} {self.name} in {self.destination}: {why(error)}") from error
+
+
+def _hex(bundle: bytes) -> str:
+    return documents.sha256(bundle).removeprefix("sha256:")

@@ -1,0 +1,143 @@
+"""Where promoted artifacts lie: by digest, whole or not at all, never one over another.
+
+    sha256/<digest>/            a folder
+    sha256/<digest>.file/name   a single file, under its name
+
+Nothing points to a copy before all of it was written and hashed again as it lies there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pratique import artifacts, files
+from pratique.artifacts import Artifact, Entry, Subject, open_artifact
+from pratique.errors import ArtifactRefused, Error, EvidenceError, StoreConflict, StoreError
+from pratique.statements import Clearance
+from pratique.store import connect, is_local, names_in, why
+
+
+class Destination:
+    """A folder of promoted artifacts."""
+
+    def __init__(self, uri: str) -> None:
+        """Open it; nothing is touched.
+
+        Raises:
+            UsageError: no driver is installed for the URI's scheme.
+        """
+        self.uri = uri
+        self._fs, self._root = connect(uri, "the destination")
+        self._local = is_local(self._fs)
+
+    def address(self, subject: Subject, *, is_file: bool) -> str:
+        """Where the bytes of a subject belong."""
+        base = self.uri if self.uri.endswith("/") else self.uri + "/"
+        return f"{base}{_place(subject, is_file)}"
+
+    def keep(self, artifact: Artifact) -> str:
+        """Copy an artifact to its address, unless the same bytes already stand there; returns the address.
+
+        Raises:
+            StoreConflict: other bytes stand there.
+            ArtifactRefused: it holds an empty folder, and the destination cannot.
+            StoreError: it could not be written. Nothing stands there then that anything points to.
+        """
+        where = self.address(artifact.subject, is_file=artifact.is_file)
+        path = f"{self._root}/{_place(artifact.subject, artifact.is_file)}"
+        with self._driver("write to"):
+            if self._local:
+                if not os.path.lexists(path):
+                    _copy(artifact, Path(path))
+                # whoever owns what a link leads to could change it afterwards
+                found = () if os.path.islink(path) else artifacts.scan(Path(path))
+            else:
+                found = self._upload(artifact, path)
+        if found != artifact.entries:
+            raise StoreConflict(
+                f"{where} holds other bytes than its name says; nothing was promoted",
+                hint="somebody wrote into the destination: look into it, then remove that folder",
+            )
+        return where
+
+    def open(self, clearance: Clearance) -> Artifact:
+        """A private copy of exactly the promoted bytes.
+
+        Raises:
+            EvidenceError: other bytes lie there, or none.
+        """
+        subject = clearance.subject
+        with self._driver("read"):
+            folder = f"{self._root}/{_place(subject, True)}"
+            is_file = bool(self._fs.exists(folder))
+            names = [name for name, _ in names_in(self._fs, folder)] if is_file else []
+        where = self.address(subject, is_file=is_file)
+        if is_file:
+            if len(names) != 1:
+                raise EvidenceError(f"{where} holds {len(names)} files: it was changed after the promotion")
+            where += "/" + names[0].rsplit("/", 1)[-1]
+        artifact = open_artifact(where, kind=clearance.kind)
+        if artifact.subject != subject:
+            raise EvidenceError(f"{where} holds {artifact.subject.digest}: it was changed after the promotion")
+        return artifact
+
+    def _upload(self, artifact: Artifact, path: str) -> tuple[Entry, ...]:
+        """Object stores have no rename. What an upload that died left behind is completed, and hashed like the rest."""
+        if empty := next((one.path for one in artifact.entries if one.path.endswith("/")), None):
+            raise ArtifactRefused(
+                f"{empty} is an empty folder, which {self.uri} cannot hold", hint="remove it, and run the gate again"
+            )
+        there = {name[len(path) :].lstrip("/") for name, _ in names_in(self._fs, path)}
+        for entry in artifact.entries:
+            if entry.path not in there:
+                self._fs.put_file(str(artifact.path(entry)), f"{path}/{entry.path}")
+        return tuple(sorted(self._hashed(path), key=lambda entry: entry.path.encode()))
+
+    def _hashed(self, path: str) -> Iterator[Entry]:
+        for name, _ in names_in(self._fs, path):
+            digest, size = hashlib.sha256(), 0
+            with self._fs.open(name, "rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+                    size += len(block)
+            yield Entry(path=name[len(path) :].lstrip("/"), size=size, sha256=digest.hexdigest())
+
+    @contextmanager
+    def _driver(self, doing: str) -> Iterator[None]:
+        """fsspec drivers raise whatever their client library raises."""
+        try:
+            yield
+        except Error:
+            raise
+        except Exception as error:
+            raise StoreError(f"cannot {doing} {self.uri}: {why(error)}") from error
+
+
+def _place(subject: Subject, is_file: bool) -> str:
+    return f"sha256/{subject.hex}" + (".file" if is_file else "")
+
+
+def _copy(artifact: Artifact, target: Path) -> None:
+    """Copy beside the target, sync, then take its name in one step."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with files.workshop(target.parent, ".copying-") as work:
+        copy = work / "copy"
+        if artifact.is_file:
+            copy.mkdir()
+            shutil.copyfile(artifact.root, copy / artifact.root.name)
+        else:
+            shutil.copytree(artifact.root, copy, copy_function=shutil.copyfile)
+        for folder in (copy, *(one for one in copy.rglob("*") if one.is_dir())):
+            folder.chmod(0o755)
+        files.sync_tree(copy)
+        try:
+            copy.rename(target)
+        except OSError:
+            if not target.exists():  # else another promoter was faster; what stands there is verified next
+                raise
+    files.sync_folder(target.parent)

@@ -1,0 +1,280 @@
+"""`pratique verify`: what holds says why, step by step; everything else says why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pratique import oms, signing, verifying
+from pratique.artifacts import Subject
+from pratique.checking import Finding, Report, Severity
+from pratique.errors import (
+    ArtifactError,
+    ArtifactRefused,
+    Error,
+    EvidenceError,
+    Malformed,
+    SignatureInvalid,
+    Stale,
+    StoreError,
+    UsageError,
+    WrongSigner,
+)
+from pratique.gate import pass_gate
+from pratique.policies import Policy
+from pratique.promotion import Promotion, promote
+from pratique.signing import INTOTO, KeySigner
+from pratique.statements import Clearance, Evidence, Material, TrainingRecord
+from pratique.store import Store
+from pratique.testing import folder_of
+from tests.conftest import Pratique
+
+KEY, OTHER = KeySigner.generate(), KeySigner.generate("P-384")
+TRUSTED = [KEY.trusted("supplier"), OTHER.trusted("auditor")]
+NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+SUBJECT = Subject(digest="sha256:" + "1" * 64, name="base")
+DIGEST = "sha256:" + "2" * 64
+EVIDENCE = Evidence(
+    check="artifact", check_version="1", subject=SUBJECT, kind="model", options_digest=DIGEST, policy_digest=DIGEST, run_id="",
+    report=Report(findings=(Finding(rule="r", severity=Severity.LOW, message="m"),)), made_at=NOW,
+)  # fmt: skip
+RECORD = TrainingRecord(
+    subject=SUBJECT, materials=(Material(role="base", subject=SUBJECT, uri="u"),), parameters={}, run_id="", started_at=NOW,
+    builder="urn:pratique:trainer:" + KEY.trusted().fingerprint, finished_at=NOW,
+)  # fmt: skip
+CLEARANCE = Clearance(
+    subject=SUBJECT, kind="model", verifier="urn:pratique:gate:" + KEY.trusted().fingerprint, resource_uri="u",
+    policy_digest=DIGEST, evidence=(DIGEST,), levels=("PRATIQUE_ARTIFACT",), made_at=NOW, expires=NOW + timedelta(days=1),
+)  # fmt: skip
+
+
+def steps(proof: verifying.Proof) -> list[str]:
+    assert [step.partition(". ")[0] for step in proof.steps] == [str(n + 1) for n in range(len(proof.steps))]
+    return [step.partition(". ")[2] for step in proof.steps]
+
+
+# --- signed statements --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> Callable[..., Path]:
+    def write(one: Any, by: KeySigner = KEY) -> Path:
+        payload = one if isinstance(one, bytes) else one.statement()
+        path = tmp_path / "one.sigstore.json"
+        path.write_bytes(signing.sign(payload, INTOTO, by))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("one", "says"),
+    [
+        (EVIDENCE, "the check artifact (version 1) saw 1 findings, the worst low"),
+        (RECORD, "made it from base sha256:"),
+        (CLEARANCE, "until 2026-02-01T12:00"),
+    ],
+    ids=["evidence", "record", "clearance"],
+)
+def test_a_statement_that_holds(signed: Any, one: Any, says: str) -> None:
+    proof = verifying.path(signed(one), TRUSTED, now=NOW)
+    form, signature, about, word = steps(proof)
+    assert "bundle" in form and "signed by supplier" in signature and SUBJECT.digest in about and says in word
+    assert proof.data["signers"] == ("supplier",) and proof.data["subject"] == SUBJECT.digest
+    json.dumps(proof.data)
+
+
+def value_of(one: Any) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(one.statement())
+    return value
+
+
+def changed(one: Any, **more: Any) -> bytes:
+    return json.dumps({**value_of(one), **more}).encode()
+
+
+NOT_KEY = OTHER.trusted().fingerprint
+BROKEN: dict[str, tuple[Any, datetime, type[Error]]] = {
+    "a clearance that has lapsed": (CLEARANCE, NOW + timedelta(days=1), Stale),
+    "a clearance from the future": (CLEARANCE, NOW - timedelta(minutes=6), Stale),
+    "a clearance in another's name": (replace(CLEARANCE, verifier=f"urn:pratique:gate:{NOT_KEY}"), NOW, WrongSigner),
+    "a clearance that failed": (
+        changed(CLEARANCE, predicate={**value_of(CLEARANCE)["predicate"], "verificationResult": "FAILED"}), NOW, Malformed,
+    ),
+    "evidence from the future": (EVIDENCE, NOW - timedelta(minutes=6), Stale),
+    "a record in another's name": (replace(RECORD, builder=f"urn:pratique:trainer:{NOT_KEY}"), NOW, WrongSigner),
+    "a statement of no kind": (changed(EVIDENCE, predicateType=None), NOW, Malformed),
+    "a statement of many kinds": (changed(EVIDENCE, predicateType=["a"]), NOW, Malformed),
+    "a statement of an unknown kind": (changed(EVIDENCE, predicateType="https://example.com/x\x1b[2J"), NOW, Malformed),
+    "a signed list": (b"[]", NOW, Malformed),
+    "signed junk": (b"\xff", NOW, Malformed),
+    "signed nothing": (b"", NOW, Malformed),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_signed_and_yet(signed: Any, name: str) -> None:
+    one, now, error = BROKEN[name]
+    with pytest.raises(error):
+        verifying.path(signed(one), TRUSTED, now=now)
+
+
+def test_signed_by_nobody_trusted(signed: Any) -> None:
+    path = signed(EVIDENCE, KeySigner.generate())
+    with pytest.raises(WrongSigner, match="auditor, supplier"):
+        verifying.path(path, TRUSTED, now=NOW)
+    with pytest.raises(WrongSigner, match="nobody"):
+        verifying.path(path, [], now=NOW)
+
+
+def test_changed_after_it_was_signed(signed: Any) -> None:
+    path = signed(EVIDENCE)
+    bundle = json.loads(path.read_bytes())
+    other = json.loads(signing.sign(RECORD.statement(), INTOTO, OTHER))
+    bundle["dsseEnvelope"]["payload"] = other["dsseEnvelope"]["payload"]
+    path.write_text(json.dumps(bundle))
+    with pytest.raises(SignatureInvalid, match="supplier"):
+        verifying.path(path, TRUSTED, now=NOW)
+
+
+def test_a_strangers_name_keeps_to_its_line(signed: Any) -> None:
+    one = replace(EVIDENCE, subject=Subject(digest=SUBJECT.digest, name="x\n5. it was promoted\x1b[2J"))
+    assert len("\n".join(verifying.path(signed(one), TRUSTED, now=NOW).steps).splitlines()) == 4
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="cannot read"):
+        verifying.path(tmp_path / "none", TRUSTED)
+
+
+# --- signed folders -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = folder_of(tmp_path / "model", {"weights.bin": b"weights", "sub/config.json": b"{}"})
+    oms.write_signature(root, KEY)
+    return root
+
+
+def test_a_folder_that_holds(folder: Path) -> None:
+    proof = verifying.path(folder, TRUSTED)
+    who, all_there, _ = steps(proof)
+    assert who.endswith("made by supplier") and all_there.startswith("all 2 signed files")
+    assert proof.data["signers"] == ("supplier",)
+
+
+def test_two_keys_in_files_of_one_name_both_count(folder: Path, tmp_path: Path, pratique: Pratique) -> None:
+    """`--trust a/key.pub --trust b/key.pub`: neither replaces the other."""
+    for name, key in (("a", KEY), ("b", OTHER)):
+        key.save(tmp_path / name / "key.key")
+    pubs = [str(tmp_path / name / "key.pub") for name in ("a", "b")]
+    for one, two in (pubs, pubs[::-1]):
+        assert pratique("verify", folder, "--trust", one, "--trust", two)[0] == 0
+    assert pratique("verify", folder, "--trust", pubs[1])[0] == 5
+
+
+def change(folder: Path) -> None:
+    (folder / "weights.bin").write_bytes(b"evil")
+
+
+def add(folder: Path) -> None:
+    (folder / "evil.py").write_bytes(b"")
+
+
+def take_away(folder: Path) -> None:
+    (folder / "weights.bin").unlink()
+
+
+def move(folder: Path) -> None:
+    (folder / "weights.bin").rename(folder / "weights2.bin")
+
+
+def empty_folder(folder: Path) -> None:
+    (folder / "evil").mkdir()
+
+
+def unsign(folder: Path) -> None:
+    (folder / "model.sig").unlink()
+
+
+def truncate(folder: Path) -> None:
+    (folder / "model.sig").write_bytes((folder / "model.sig").read_bytes()[:-9])
+
+
+def sign_as_somebody_else(folder: Path) -> None:
+    (folder / "model.sig").unlink()
+    oms.write_signature(folder, KeySigner.generate())
+
+
+def link(folder: Path) -> None:
+    (folder / "evil").symlink_to("/etc/passwd")
+
+
+@pytest.mark.parametrize(
+    ("attack", "error"),
+    [
+        (change, SignatureInvalid), (add, SignatureInvalid), (take_away, SignatureInvalid), (move, SignatureInvalid),
+        (empty_folder, SignatureInvalid), (unsign, SignatureInvalid), (truncate, SignatureInvalid),
+        (sign_as_somebody_else, WrongSigner), (link, ArtifactRefused),
+    ],
+)  # fmt: skip
+def test_a_folder_that_does_not(folder: Path, attack: Callable[[Path], None], error: type[Error]) -> None:
+    attack(folder)
+    with pytest.raises(error):
+        verifying.path(folder, TRUSTED)
+
+
+def test_a_folder_and_nobody_to_trust(folder: Path) -> None:
+    with pytest.raises(UsageError, match="at least one signer"):
+        verifying.path(folder, [])
+
+
+# --- what was promoted --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def promoted(policy_file: Path, store: Store, signer: KeySigner, model: Path, tmp_path: Path) -> Promotion:
+    policy = Policy.load(policy_file)
+    pass_gate(str(model), policy=policy, store=store, signer=signer, now=NOW).require()
+    return promote(str(model), policy=policy, destination=str(tmp_path / "to"), store=store, signer=KEY, now=NOW)
+
+
+def test_a_channel_that_holds(promoted: Promotion, tmp_path: Path) -> None:
+    proof = verifying.channel(str(tmp_path / "to"), "production", TRUSTED, now=NOW)
+    pointer, until, bytes_ = steps(proof)
+    assert "promotion number 1, signed by supplier" in pointer and "PRATIQUE_SHAPE" in until and "2 files" in bytes_
+    assert proof.data["subject"] == promoted.clearance.subject.digest
+    json.dumps(proof.data)
+
+
+def test_a_channel_that_does_not(promoted: Promotion, tmp_path: Path) -> None:
+    to = str(tmp_path / "to")
+    with pytest.raises(Stale):
+        verifying.channel(to, "production", TRUSTED, now=NOW + timedelta(days=2))
+    with pytest.raises(WrongSigner):
+        verifying.channel(to, "production", [OTHER.trusted()], now=NOW)
+    with pytest.raises(StoreError, match="nothing was ever promoted"):
+        verifying.channel(to, "staging", TRUSTED, now=NOW)
+    (Path(promoted.uri) / "weights.bin").write_bytes(b"evil")
+    with pytest.raises(EvidenceError, match="changed after"):
+        verifying.channel(to, "production", TRUSTED, now=NOW)
+
+
+# --- the command line ---------------------------------------------------------------------------------------------------
+
+
+def test_a_script_that_relies_on_a_lapsed_clearance_is_stopped(pratique: Pratique, signed: Any, tmp_path: Path) -> None:
+    """The signature of an old clearance fits for ever. Its exit code must not be 0 for ever."""
+    KEY.save(tmp_path / "gate.key")
+    fresh = replace(CLEARANCE, made_at=datetime.now(timezone.utc), expires=datetime.now(timezone.utc) + timedelta(hours=1))
+    assert pratique("verify", signed(fresh), "--trust", tmp_path / "gate.pub")[0] == 0
+    old = replace(fresh, made_at=fresh.made_at - timedelta(days=2), expires=fresh.made_at - timedelta(days=1))
+    code, out, err = pratique("verify", signed(old), "--trust", tmp_path / "gate.pub", "--format", "json")
+    assert (code, json.loads(out)["error"]) == (5, "Stale") and "run the gate again" in err
