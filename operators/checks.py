@@ -124,8 +124,8 @@ class VerifyLineageOperator(CheckOperator):
         self,
         *,
         artifact: str | XComArg,
-        trainers: Sequence[str],
-        gates: Sequence[str],
+        trainers: Sequence[str | Mapping[str, Any]],
+        gates: Sequence[str | Mapping[str, Any]],
         base_policy: str | None = None,
         dataset_policy: str | None = None,
         require_base: bool = True,
@@ -179,9 +179,14 @@ class VerifyProvenanceOperator(CheckOperator):
         self,
         *,
         artifact: str | XComArg,
-        signers: Sequence[str],
+        signers: Sequence[str | Mapping[str, Any]],
         signature: str = "model.sig",
+        detached: str | None = None,
+        allow: Sequence[str] = (),
         name: str | None = None,
+        min_version: str | None = None,
+        subject: str | None = None,
+        max_signature_age: str | None = None,
         kind: str = "model",
         deny_at: str = "high",
         store: str | None = None,
@@ -192,17 +197,35 @@ class VerifyProvenanceOperator(CheckOperator):
 
         Args:
             artifact: a local path or any fsspec URI, or another task's output.
-            signers: Who may have signed: names under the policy's `trust`, or files of public keys relative to the policy.
+            signers: Who may have signed: names under the policy's `trust`, files of public keys relative to it, or entries as
+                there.
             signature: Path of the signature inside the artifact. One whose name ends in `.manifest.sigstore.json` is that of
                 a dataset's manifest (`pratique manifest sign`), any other one is of OpenSSF Model Signing.
+            detached: File of a signature outside of the artifact, relative to the policy; `signature` is not looked for then.
+            allow: What is accepted because the format accepts it: `empty-folders`, `ignored-paths`, `git-paths`, `unsigned-
+                files` ...
             name: What the publisher must call it in the signature (by habit, the name of the folder that was signed).
+            min_version: The oldest version to take, such as `1.4.0`, by what the publisher signed (`pratique sign
+                --version`).
+            subject: The one artifact to take, by the digest that `pratique digest` prints. It binds names and contents.
+            max_signature_age: How long ago it may have been signed (ISO 8601, such as P90D), by a timestamp or a log; without
+                either, it is too old.
             kind: what the artifact is: model or dataset.
             deny_at: the mildest finding that fails the task: note, low, medium, high or critical.
             store: URI of the evidence store. Default: PRATIQUE_STORE.
             key: path of the private key that signs. Default: this machine's own, PRATIQUE_KEY.
             kwargs: Airflow's own, such as `task_id` and `retries`.
         """
-        options: Mapping[str, Any] = {"signers": signers, "signature": signature, "name": name}
+        options: Mapping[str, Any] = {
+            "signers": signers,
+            "signature": signature,
+            "detached": detached,
+            "allow": allow,
+            "name": name,
+            "min_version": min_version,
+            "subject": subject,
+            "max_signature_age": max_signature_age,
+        }
         super().__init__(
             check="provenance", artifact=artifact, options=options, kind=kind, deny_at=deny_at, store=store, key=key, **kwargs
         )

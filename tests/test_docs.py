@@ -18,7 +18,7 @@ from pratique.testing import folder_of
 
 from .markdown import PAGES, ROOT, plain, play, table, tables
 
-CHECKS = sorted(ROOT.glob("docs/checks/*.md"))
+CHECKS = sorted(page for page in ROOT.glob("docs/checks/*.md") if not page.stem.endswith("-attacks"))
 PLAYED = ("docs/policy.md", "docs/sources.md", "docs/checks/artifact.md", "docs/checks/lineage.md", "docs/checks/provenance.md")
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#]*)(?:#([^)]*))?\)")
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
@@ -176,6 +176,9 @@ def deliver(folder: Path) -> None:
     tensors = {"w": torch.arange(4.0)}
     folder_of(folder, {"data/train/table.csv": b"a,label\n1,0\n2,1\n", "models/base/config.json": b'{"hidden_size": 4}'})
     save_file(tensors, folder / "models" / "base" / "model.safetensors")
+    for name in ("large/model.safetensors", "one.safetensors"):
+        (folder / "models" / name).parent.mkdir(exist_ok=True)
+        save_file(tensors, folder / "models" / name)
     (folder / "models" / "foreign").mkdir()
     torch.save(tensors, folder / "models" / "foreign" / "pytorch_model.bin")
 

@@ -81,5 +81,8 @@ def test_a_file_that_is_no_public_key(tmp_path: Path) -> None:
 
 def test_the_schema_says_what_may_be_written() -> None:
     assert Question.model_json_schema()["properties"]["signers"] | {"title": ""} == {
-        "type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "title": "",
+        "type": "array", "minItems": 1, "title": "",
+        "items": {
+            "anyOf": [{"type": "string", "minLength": 1}, {"type": "object", "description": "An entry as under `trust`."}]
+        },
     }  # fmt: skip

@@ -259,7 +259,8 @@ def described(chosen: Check[Any]) -> tuple[str, str]:
 
 def type_of(check: str, field: Parameter) -> str:
     """A type that Kubeflow hands on: a parameter there is a string, a number, a truth value, a list or a dictionary."""
-    kinds = [one for one in field.type.split(" | ") if one != "None"]
+    whole = field.type.startswith("Sequence[") and field.type.endswith("]")  # what lies within its brackets is its own affair
+    kinds = [field.type] if whole else [one for one in field.type.split(" | ") if one != "None"]
     kind = kinds[0] if len(kinds) == 1 else ""
     if kind in SCALARS:
         return kind

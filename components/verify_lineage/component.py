@@ -1,6 +1,6 @@
 """The check `lineage` as a step. Written by tools/components.py: change the check's options instead."""
 
-from typing import Optional
+from typing import Any, Optional
 
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, Input, Metrics, Output
@@ -15,8 +15,8 @@ def verify_lineage(
     evidence: Output[Artifact],
     report: Output[HTML],
     metrics: Output[Metrics],
-    trainers: Optional[list[str]] = None,
-    gates: Optional[list[str]] = None,
+    trainers: Optional[list[Any]] = None,
+    gates: Optional[list[Any]] = None,
     base_policy: Optional[str] = None,
     dataset_policy: Optional[str] = None,
     require_base: bool = True,

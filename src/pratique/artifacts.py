@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -133,6 +134,7 @@ def open_artifact(
     limits: Limits | None = None,
     into: Path | None = None,
     progress: Progress | None = None,
+    preview: Callable[[Listing], None] | None = None,
 ) -> Artifact:
     """Copy an artifact while hashing it, into a private content-addressed snapshot.
 
@@ -142,6 +144,8 @@ def open_artifact(
         limits: how much to copy at most.
         into: folder of snapshots; `$PRATIQUE_HOME/snapshots` by default.
         progress: called with bytes copied, for a progress bar.
+        preview: called with all names and sizes before a byte is read (of a remote artifact: after it was fetched); it may
+            raise, and only that: what it saw may have changed by the time it is read.
 
     Raises:
         ArtifactError: not there, unreadable, unreachable.
@@ -152,7 +156,7 @@ def open_artifact(
     try:
         shelf.mkdir(parents=True, exist_ok=True, mode=0o700)
         with files.workshop(shelf, ".incoming-") as work:
-            return _snapshot(str(uri), kind, limits, shelf, work, progress)
+            return _snapshot(str(uri), kind, limits, shelf, work, progress, preview)
     except OSError as error:
         why = error.strerror or error
         raise ArtifactError(
@@ -176,7 +180,10 @@ def digest_of(entries: tuple[Entry, ...], *, is_file: bool) -> str:
     return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _snapshot(uri: str, kind: Kind, limits: Limits, shelf: Path, work: Path, progress: Progress | None) -> Artifact:
+def _snapshot(
+    uri: str, kind: Kind, limits: Limits, shelf: Path, work: Path, progress: Progress | None,
+    preview: Callable[[Listing], None] | None,
+) -> Artifact:  # fmt: skip
     """The private copy, made in the order of the code: names first, then the bytes, then its place."""
     source, name, origin, progress = _localise(uri, work, limits, progress)
     uri = sources.redact(uri)
@@ -184,6 +191,8 @@ def _snapshot(uri: str, kind: Kind, limits: Limits, shelf: Path, work: Path, pro
     found = _list(source, name, limits, follow=False)
     if not found.files:
         raise ArtifactRefused(f"{uri} holds no file", hint="an empty artifact proves nothing; pass the folder with the files")
+    if preview is not None:
+        preview(found)
     copy = work / "copy"
     entries = _read(found, copy, progress)
     if is_file and _looks_like_listing(copy / name):
@@ -263,7 +272,8 @@ def _localise(uri: str, work: Path, limits: Limits, progress: Progress | None) -
     if not name.strip():
         raise ArtifactRefused("the path of the artifact is empty", hint="is a variable, or a template, not set?")
     if path.is_symlink():
-        raise ArtifactRefused(f"{uri} is a symbolic link", hint=f"pass what it points to: {os.readlink(path)}")
+        hint = f"pass what it points to: {os.readlink(path)}"
+        raise ArtifactRefused(f"{uri} is a symbolic link", hint=hint, rule="symlink")
     if not path.exists():
         raise ArtifactError(f"there is nothing at {uri}", hint="pass a file, a folder or a URI such as s3://bucket/model")
     return path, path.resolve().name, None, progress

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from pratique import documents, files, signing
 from pratique.errors import Error, EvidenceError, Malformed, StoreConflict, StoreError, UsageError
-from pratique.signing import TrustedKey
+from pratique.signing import Trusted
 from pratique.statements import Clearance, Vouched
 from pratique.store import SUFFIX, connect, get, is_local, names_in, replace, why, write_new
 
@@ -52,7 +52,7 @@ class Channel:
         self._pointer = f"{root}/channels/{name}{SUFFIX}"
         self._history = f"{root}/channels/{name}"
 
-    def read(self, trusted: Iterable[TrustedKey]) -> Vouched[Clearance] | None:
+    def read(self, trusted: Iterable[Trusted]) -> Vouched[Clearance] | None:
         """The clearance that the channel points to, its signature verified; None if nothing was ever promoted.
 
         Raises:
@@ -78,7 +78,7 @@ class Channel:
                     held.enter_context(files.turn(lock, seconds=PATIENCE))
             yield
 
-    def next(self, own: TrustedKey) -> int:
+    def next(self, own: Trusted) -> int:
         """The number of the next promotion.
 
         Raises:
@@ -94,7 +94,7 @@ class Channel:
         highest = current.statement.sequence if current else 0
         return 1 + max([highest, *(number for number, _ in self._claims(highest + 1, own))])
 
-    def move(self, number: int, bundle: bytes, own: TrustedKey) -> None:
+    def move(self, number: int, bundle: bytes, own: Trusted) -> None:
         """Append to the history, then swap the pointer.
 
         Raises:
@@ -111,7 +111,7 @@ class Channel:
             for _, later in self._claims(number + 1, own)[:1]:
                 replace(self._fs, self._pointer, later)
 
-    def _claims(self, least: int, own: TrustedKey) -> list[tuple[int, bytes]]:
+    def _claims(self, least: int, own: Trusted) -> list[tuple[int, bytes]]:
         """Our own entries in the history from a number on, the highest first."""
         found = []
         with self._driver("read"):
@@ -127,13 +127,15 @@ class Channel:
                     continue  # not ours: whoever can write here cannot take a number
         return sorted(found, reverse=True)
 
-    def _verified(self, bundle: bytes, trusted: tuple[TrustedKey, ...]) -> Vouched[Clearance]:
+    def _verified(self, bundle: bytes, trusted: tuple[Trusted, ...]) -> Vouched[Clearance]:
         what = f"the pointer of channel {self.name}"
         verified = signing.verify(bundle, trusted, what=what)
         clearance = Clearance.parse(verified.payload)
         if clearance.channel != self.name:
             raise Malformed(f"{what} was made for channel {clearance.channel[:80] or '(none)'}")
-        return Vouched(statement=clearance, signers=verified.signers, digest=documents.sha256(bundle))
+        return Vouched(
+            statement=clearance, signers=verified.signers, digest=documents.sha256(bundle), witnesses=verified.witnesses
+        )
 
     @contextmanager
     def _driver(self, doing: str) -> Iterator[None]:

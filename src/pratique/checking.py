@@ -23,7 +23,7 @@ import difflib
 import enum
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -34,6 +34,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, Val
 from pratique import documents
 from pratique.artifacts import Artifact, Kind, Subject, digest_of, scan
 from pratique.errors import ArtifactError, CheckError, CheckUnavailable, Error, UnknownCheck, UsageError
+from pratique.listing import Listing
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
@@ -106,7 +107,10 @@ class Setting:
     """URI of the evidence store."""
 
     trust: Mapping[str, Any] = field(default_factory=dict)
-    """Trusted public keys by the name that the policy gives them (`signing.TrustedKey`)."""
+    """Whose signature counts, by the name that the policy gives them (`signing.Trusted`)."""
+
+    revoked: frozenset[str] = frozenset()
+    """What the policy has revoked. It enters the digest of every option that names signers."""
 
 
 def _resolve(path: Path, info: ValidationInfo) -> Path:
@@ -189,6 +193,8 @@ class FunctionCheck(Generic[O]):
     rules: Mapping[str, str]
     measures: Mapping[str, str]
     function: Callable[[Artifact, O], Report]
+    preview: Callable[[Listing, O], Iterable[Finding]] | None = None
+    """What names and sizes alone forbid, before a byte is read; see `preview`."""
 
     def __call__(self, artifact: Artifact, options: O, /) -> Report:
         """Call the function."""
@@ -203,13 +209,14 @@ def check(
     options: type[O],
     rules: Mapping[str, str] | None = None,
     measures: Mapping[str, str] | None = None,
+    preview: Callable[[Listing, O], Iterable[Finding]] | None = None,
 ) -> Callable[[Callable[[Artifact, O], Report]], FunctionCheck[O]]:
     """Make a check of a function `(artifact, options) -> Report`."""
 
     def wrap(function: Callable[[Artifact, O], Report]) -> FunctionCheck[O]:
         return FunctionCheck(
             name=name, version=version, kinds=frozenset(kinds), options=options,
-            rules=rules or {}, measures=measures or {}, function=function,
+            rules=rules or {}, measures=measures or {}, function=function, preview=preview,
         )  # fmt: skip
 
     return wrap
@@ -309,6 +316,18 @@ def run(chosen: Check[Any], artifact: Artifact, options: Options) -> Report:
     _ensure_sound(chosen.name, report)
     artifact.ensure_unchanged()
     return report
+
+
+def preview(chosen: Check[Any], found: Listing, options: Options) -> tuple[Finding, ...]:
+    """What a check has against an artifact by its names and sizes alone, where reading it would cost more than it is worth.
+
+    It can only refuse, and only spares work: whatever goes wrong here, the check itself says so once the bytes are there.
+    """
+    ask = getattr(chosen, "preview", None)
+    try:
+        return tuple(ask(found, options)) if ask is not None else ()
+    except Exception:
+        return ()
 
 
 def _ensure_sound(name: str, report: Any) -> None:

@@ -32,7 +32,7 @@ def ensure_clearance(
     if one.subject != subject:
         raise WrongSubject(f"the clearance is about {one.subject.digest}")
     fingerprint = one.verifier.rpartition(":sha256:")[2]
-    if f"sha256:{fingerprint}" not in (vouched.signers if signers is None else vouched.signers & signers):
+    if f"sha256:{fingerprint}" not in (vouched.actors if signers is None else vouched.actors & signers):
         raise WrongSigner(f"the clearance names {one.verifier} as its verifier, whose trusted key did not sign it")
     if policy_digest and one.policy_digest != policy_digest:
         raise EvidenceError(f"the clearance was given under another policy ({one.policy_digest[:19]}…)")

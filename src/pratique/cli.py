@@ -17,29 +17,10 @@ from typing import Any
 import click
 
 from pratique import __version__, ending, errors
+from pratique.cli_trust import GIVEN, PATH, dsse, signs, trust, trusts
 
-
-class _Given(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3, and not at run time before
-    """Text that is there: a shell variable that is not set must not become the current folder, or the baseline policy."""
-
-    name = "text"
-
-    def __init__(self, kind: Callable[[str], Any] = str) -> None:
-        self.kind = kind
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, str) and not value.strip():
-            self.fail("it is empty; is a variable not set?", param, ctx)
-        return self.kind(value)
-
-
-class _GivenPath(_Given):
-    name = "path"
-
-
-GIVEN = _Given()
-PATH = _GivenPath(Path)
 KINDS = click.Choice(["model", "dataset", "environment"])
+HASHES = click.Choice(["sha256", "blake2b", "blake3"])
 
 _format = click.option(
     "--format",
@@ -51,9 +32,8 @@ _format = click.option(
 )
 _policy = click.option("--policy", type=GIVEN, help="Policy file. [default: the baseline policy]")
 _store = click.option("--store", type=GIVEN, help="Evidence store, any fsspec URI. [default: $PRATIQUE_STORE]")
-_key = click.option("--key", type=PATH, help="Private key that signs. [default: this machine's gate key]")
+_signs = signs("this machine's gate key")
 _kind = click.option("--kind", type=KINDS, default="model", show_default=True, help="What the artifact is.")
-_trusted = click.option("--trust", "trust", multiple=True, required=True, type=PATH, help="Trusted public key.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -89,31 +69,51 @@ def digest(artifact: str, kind: Any, form: str) -> None:
 
 @cli.command()
 @click.argument("folder", type=PATH)
-@click.option("--key", type=PATH, required=True, help="The publisher's private key.")
-@click.option("--signature", default="model.sig", show_default=True, help="Name of the signature file inside the folder.")
+@signs("")
+@click.option("--signature", default="", help="Signature file, relative to FOLDER. [default: model.sig; of a file, FILE.sig]")
+@click.option("--hash", "hash_type", type=HASHES, default="sha256", show_default=True, help="How files become digests.")
+@click.option("--shards", is_flag=True, help="A digest for each part of a large file instead of one for the whole.")
+@click.option("--shard-size", type=click.IntRange(min=1), help="With --shards: bytes of a part. [default: 1000000000]")
+@click.option("--ignore", type=GIVEN, multiple=True, help="Relative path to leave out (repeatable); the signature says so.")
+@click.option("--version", default="", help="Which version it is, such as 1.4.0: a policy can refuse older ones.")
 @_format
-def sign(folder: Path, key: Path, signature: str, form: str) -> None:
-    """Sign a model or dataset folder (OpenSSF Model Signing v1.0); writes the signature into it."""
+def sign(
+    folder: Path, named: Any, signature: str, hash_type: str, shards: bool, shard_size: int | None, ignore: tuple[str, ...],
+    version: str, form: str,
+) -> None:  # fmt: skip
+    """Sign a model or dataset, a folder or one file (OpenSSF Model Signing v1.0), and write the signature."""
     from pratique import oms
-    from pratique.signing import KeySigner
 
-    written = oms.write_signature(folder, KeySigner.load(key), name=signature)
+    if shard_size and not shards:
+        raise errors.UsageError("--shard-size goes with --shards")
+    signer = _named(named)
+    hashing = oms.Hashing(hash_type=hash_type, shard_size=(shard_size or oms.SHARD_SIZE) if shards else 0)
+    written = oms.write_signature(folder, signer, name=signature, hashing=hashing, ignore=ignore, version=version)
     ending.tell(form, {"signature": str(written)}, f"signed: {written}")
 
 
 @cli.command()
 @click.argument("target", type=PATH)
-@_trusted
+@trusts
+@click.option("--signature", type=PATH, help="File of the signature, if it lies elsewhere.")
+@click.option("--allow", type=GIVEN, multiple=True, help="Lenience of the format to accept, such as git-paths (repeatable).")
 @click.option("--clearance", is_flag=True, help="TARGET is a promotion folder: verify its channel and the bytes behind it.")
 @click.option("--channel", type=GIVEN, default="production", show_default=True, help="With --clearance: the channel to verify.")
 @_format
-def verify(target: Path, trust: tuple[Path, ...], clearance: bool, channel: str, form: str) -> None:
-    """Verify a signed folder, a signed statement (.sigstore.json), or with --clearance what was promoted."""
+def verify(
+    target: Path, trusted: list[Any], signature: Path | None, allow: tuple[str, ...], clearance: bool, channel: str, form: str,
+) -> None:  # fmt: skip
+    """Verify a signed folder or file, a signed statement (.sigstore.json), or with --clearance what was promoted."""
     from pratique import verifying
-    from pratique.signing import TrustedKey
+    from pratique.oms import Allow
 
-    keys = [TrustedKey.load(path.stem, path) for path in trust]
-    result = verifying.channel(str(target), channel, keys) if clearance else verifying.path(target, keys)
+    unknown = sorted(set(allow) - {one.value for one in Allow})
+    if unknown:
+        raise errors.UsageError(f"--allow {unknown[0]} is no lenience", hint=f"one of {', '.join(one.value for one in Allow)}")
+    if clearance:
+        result = verifying.channel(str(target), channel, trusted)
+    else:
+        result = verifying.path(target, trusted, signature=signature, allow=[Allow(one) for one in allow])
     ending.tell(form, {"holds": True, **result.data}, "\n".join(result.steps))
 
 
@@ -126,19 +126,19 @@ def verify(target: Path, trust: tuple[Path, ...], clearance: bool, channel: str,
 @click.option("--deny-at", type=click.Choice(["note", "low", "medium", "high", "critical"]), default="high", show_default=True)
 @_kind
 @_store
-@_key
+@_signs
 @_format
 def check(
-    name: str, artifact: str, options: tuple[str, ...], deny_at: str, kind: Any, store: str | None, key: Path | None, form: str
+    name: str, artifact: str, options: tuple[str, ...], deny_at: str, kind: Any, store: str | None, named: Any, form: str
 ) -> None:
     """Run one check, keep its signed evidence, and say what it saw."""
-    from pratique import checking
+    from pratique import checking, signing
     from pratique.policies import Policy
 
     checking.load(name)
-    gate = _signer(key).trusted("gate")
-    policy = Policy.single(name, _options(options), kind=kind, deny_at=deny_at, gate=gate)
-    _gate(artifact, policy, store, key, form)
+    signer = _signer(named)
+    policy = Policy.single(name, _options(options), kind=kind, deny_at=deny_at, gate=signing.trust_in(signer, "gate"))
+    _gate(artifact, policy, store, signer, form)
 
 
 @cli.command()
@@ -146,7 +146,7 @@ def check(
 @_policy
 @_kind
 @_store
-@_key
+@_signs
 @click.option("--run-id", type=GIVEN, help="Names the pipeline run in the evidence.")
 @click.option("--report", type=PATH, help="Write an HTML report here.")
 @_format
@@ -155,7 +155,7 @@ def gate(
     policy: str | None,
     kind: Any,
     store: str | None,
-    key: Path | None,
+    named: Any,
     run_id: str | None,
     report: Path | None,
     form: str,
@@ -167,7 +167,7 @@ def gate(
     told = click.get_current_context().get_parameter_source("kind") is click.core.ParameterSource.COMMANDLINE
     if told and kind != chosen.subject:
         raise errors.UsageError(f"{policy} judges a {chosen.subject}, not a {kind}", hint="leave --kind out")
-    _gate(artifact, chosen, store, key, form, run_id, report)
+    _gate(artifact, chosen, store, _signer(named), form, run_id, report)
 
 
 @cli.command()
@@ -176,7 +176,7 @@ def gate(
 @click.option("--to", "destination", type=GIVEN, required=True, help="Folder of promoted artifacts, any fsspec URI.")
 @click.option("--channel", type=GIVEN, default="production", show_default=True, help="The pointer to move.")
 @_store
-@_key
+@_signs
 @click.option("--run-id", type=GIVEN, help="Only evidence of this pipeline run counts.")
 @_format
 def promote(
@@ -185,7 +185,7 @@ def promote(
     destination: str,
     channel: str,
     store: str | None,
-    key: Path | None,
+    named: Any,
     run_id: str | None,
     form: str,
 ) -> None:
@@ -197,7 +197,7 @@ def promote(
     with _progress("copying") as advance:
         done = promotion.promote(
             artifact, policy=Policy.load(policy), destination=destination, channel=channel, store=Store(store or ""),
-            signer=_signer(key), run_id=run_id or "", progress=advance,
+            signer=_signer(named), run_id=run_id or "", progress=advance,
         )  # fmt: skip
     one = done.clearance
     data = {
@@ -209,19 +209,18 @@ def promote(
 
 @cli.command()
 @click.argument("subject", type=GIVEN)
-@_trusted
+@trusts
 @click.option("--output", "-o", type=PATH, required=True, help="Where to write the page (HTML).")
 @_store
 @_format
-def report(subject: str, trust: tuple[Path, ...], output: Path, store: str | None, form: str) -> None:
+def report(subject: str, trusted: list[Any], output: Path, store: str | None, form: str) -> None:
     """Write a page of all that a store holds about SUBJECT (sha256:...), as far as somebody trusted signed it."""
     from datetime import datetime, timezone
 
     from pratique import dossiers, reports
-    from pratique.signing import TrustedKey
     from pratique.store import Store
 
-    found = dossiers.gather(Store(store or ""), subject, [TrustedKey.load(path.stem, path) for path in trust])
+    found = dossiers.gather(Store(store or ""), subject, trusted)
     reports.write(output, dossiers.as_page(found, now=datetime.now(timezone.utc)))
     data = {
         "report": str(output), "subject": subject, "evidence": len(found.evidence), "records": len(found.records),
@@ -257,7 +256,7 @@ _signature = click.option(
 
 @manifest.command("sign")
 @click.argument("folder", type=PATH)
-@click.option("--key", type=PATH, required=True, help="The publisher's private key.")
+@signs("")
 @_signature
 @click.option(
     "--upstream",
@@ -268,14 +267,15 @@ _signature = click.option(
 )
 @click.option("--previous", type=PATH, help="The signature of the version before this, by the same key.")
 @_format
-def manifest_sign(folder: Path, key: Path, signature: str, upstream: tuple[str, ...], previous: Path | None, form: str) -> None:
+def manifest_sign(
+    folder: Path, named: Any, signature: str, upstream: tuple[str, ...], previous: Path | None, form: str
+) -> None:
     """Write a manifest of FOLDER and a signature of its Merkle root into it."""
-    from pratique import manifests
-    from pratique.signing import KeySigner
+    from pratique import manifests, signing
 
-    signer = KeySigner.load(key)
+    signer = _named(named)
     origins = [manifests.Upstream.parse(one) for one in upstream]
-    own = [signer.trusted("the publisher")]
+    own = [signing.trust_in(signer, "the publisher")]
     before = manifests.signed_in(previous.parent, own, signature=previous.name).claim.root if previous else ""
     written = manifests.write(folder, signer, signature=signature, upstream=origins, previous=before)
     claim = manifests.signed_in(folder, own, signature=signature).claim
@@ -285,21 +285,21 @@ def manifest_sign(folder: Path, key: Path, signature: str, upstream: tuple[str, 
 
 @manifest.command("verify")
 @click.argument("folder", type=PATH)
-@_trusted
+@trusts
 @click.option("--file", "names", type=GIVEN, multiple=True, metavar="NAME", help="Only this file, or folder/ (repeatable).")
 @click.option("--proof", type=PATH, help="With --file: a proof of `manifest prove`, in place of the manifest.")
 @_signature
 @_format
 def manifest_verify(
-    folder: Path, trust: tuple[Path, ...], names: tuple[str, ...], proof: Path | None, signature: str, form: str
+    folder: Path, trusted: list[Any], names: tuple[str, ...], proof: Path | None, signature: str, form: str
 ) -> None:
     """Verify that FOLDER holds exactly what was signed, or some files of it without the rest. Reads every byte of them."""
     from pratique import manifests
 
-    keys, own = _keys(trust), (signature, manifests.manifest_of(signature))
+    own = (signature, manifests.manifest_of(signature))
     if proof and not names:
         raise errors.UsageError("a proof is about some files only", hint="name them with --file")
-    signed = manifests.signed_in(folder, keys, signature=signature)
+    signed = manifests.signed_in(folder, trusted, signature=signature)
     source = manifests.proof_in(proof) if proof else manifests.manifest_in(folder, signed.claim, signature=signature)
     with _progress("reading") as advance:
         if isinstance(source, manifests.Manifest) and not names:
@@ -307,23 +307,21 @@ def manifest_verify(
             count = signed.claim.count
         else:
             count = len(manifests.verify_files(folder, names, signed.claim, source, own=own, progress=advance))
-    _manifest_out(form, signed, keys, count, "and there is nothing else" if not names else "of those that were asked for")
+    _manifest_out(form, signed, trusted, count, "and there is nothing else" if not names else "of those that were asked for")
 
 
 @manifest.command("prove")
 @click.argument("folder", type=PATH)
 @click.argument("names", nargs=-1, required=True, type=GIVEN)
-@_trusted
+@trusts
 @click.option("--output", "-o", type=PATH, required=True, help="Where to write the proof (JSON).")
 @_signature
 @_format
-def manifest_prove(
-    folder: Path, names: tuple[str, ...], trust: tuple[Path, ...], output: Path, signature: str, form: str
-) -> None:
+def manifest_prove(folder: Path, names: tuple[str, ...], trusted: list[Any], output: Path, signature: str, form: str) -> None:
     """Write a proof that NAMES (files, or folders ending in /) are in the signed manifest, for who has only them."""
     from pratique import files, manifests
 
-    signed = manifests.signed_in(folder, _keys(trust), signature=signature)
+    signed = manifests.signed_in(folder, trusted, signature=signature)
     proof = manifests.prove(manifests.manifest_in(folder, signed.claim, signature=signature), names)
     try:
         files.replace(output, proof.data)
@@ -334,23 +332,23 @@ def manifest_prove(
 
 @manifest.command("audit")
 @click.argument("folder", type=PATH)
-@_trusted
+@trusts
 @_signature
 @_format
-def manifest_audit(folder: Path, trust: tuple[Path, ...], signature: str, form: str) -> None:
+def manifest_audit(folder: Path, trusted: list[Any], signature: str, form: str) -> None:
     """Verify FOLDER, reading only files that seem new or changed since the last audit. Proves less than `verify`."""
     from pratique import manifests
     from pratique.manifests.audits import audit_folder
     from pratique.remembering import Memory
 
-    keys, own = _keys(trust), (signature, manifests.manifest_of(signature))
-    signed = manifests.signed_in(folder, keys, signature=signature)
+    own = (signature, manifests.manifest_of(signature))
+    signed = manifests.signed_in(folder, trusted, signature=signature)
     lines = manifests.manifest_in(folder, signed.claim, signature=signature)
     with _progress("reading") as advance, Memory() as memory:
         recalled = audit_folder(folder, signed.claim, lines, memory, own=own, progress=advance)
     click.echo(f"{recalled.remembered:,} files were not read: they seem unchanged", err=True)
     more = {"remembered": recalled.remembered, "remembered_bytes": recalled.remembered_bytes}
-    _manifest_out(form, signed, keys, signed.claim.count, "as far as an audit sees", **more)
+    _manifest_out(form, signed, trusted, signed.claim.count, "as far as an audit sees", **more)
 
 
 def _manifest_out(form: str, signed: Any, keys: list[Any], count: int, how: str, **more: int) -> None:
@@ -367,12 +365,6 @@ def _manifest_out(form: str, signed: Any, keys: list[Any], count: int, how: str,
         f"2. {count:,} of them are there, unchanged, {how}",
     )
     ending.tell(form, data, "\n".join(steps))
-
-
-def _keys(trust: tuple[Path, ...]) -> list[Any]:
-    from pratique.signing import TrustedKey
-
-    return [TrustedKey.load(path.stem, path) for path in trust]
 
 
 @cli.group()
@@ -410,6 +402,10 @@ def policy_schema() -> None:
     from pratique import policies
 
     ending.tell("json", policies.schema(), "")
+
+
+cli.add_command(trust)
+cli.add_command(dsse)
 
 
 @cli.group()
@@ -464,7 +460,7 @@ def _gate(
     artifact: str,
     policy: Any,
     store: str | None,
-    key: Path | None,
+    signer: Any,
     form: str,
     run_id: str | None = None,
     report: Path | None = None,
@@ -475,7 +471,7 @@ def _gate(
 
     with _progress("checking") as advance:
         admission = pass_gate(
-            artifact, policy=policy, store=Store(store or ""), signer=_signer(key), run_id=run_id or "", progress=advance
+            artifact, policy=policy, store=Store(store or ""), signer=signer, run_id=run_id or "", progress=advance
         )
     unwritten = _written(report, lambda: reports.of_admission(admission, policy)) if report else 0
     ending.tell(form, reports.as_json(admission), reports.as_text(admission))
@@ -496,10 +492,18 @@ def _written(path: Path, html: Callable[[], str]) -> int:
     return 0
 
 
-def _signer(path: Path | None) -> Any:
+def _named(named: Any) -> Any:
+    """Who was named to sign; somebody must be."""
+    signer = named.choose()
+    if signer is None:
+        raise errors.UsageError("nobody would sign", hint="pass --key, with --certificate or without, or --identity-token")
+    return signer
+
+
+def _signer(named: Any) -> Any:
     from pratique import settings, signing
 
-    return signing.KeySigner.load(path) if path else signing.own_signer(settings.gate_key())
+    return named.choose() or signing.own_signer(settings.gate_key())
 
 
 def _pair(text: str) -> tuple[str, Any]:

@@ -34,7 +34,7 @@ def parse(data: bytes, *, what: str, max_bytes: int = MAX_BYTES, max_depth: int 
         Malformed: too large, too deep, not UTF-8, not JSON, a key twice in one object, NaN/Infinity, or half a character.
     """
     if len(data) > max_bytes:
-        raise Malformed(f"{what} is {len(data):,} bytes; at most {max_bytes:,} are read")
+        raise Malformed(f"{what} is {len(data):,} bytes; at most {max_bytes:,} are read", rule="too-large")
     _refuse_depth(data, what, max_depth)
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_twins, parse_constant=_no_constant, parse_float=_finite)
@@ -42,7 +42,9 @@ def parse(data: bytes, *, what: str, max_bytes: int = MAX_BYTES, max_depth: int 
             raise ValueError("it holds half of a surrogate pair, which no UTF-8 text can")
         return value
     except RecursionError as error:
-        raise Malformed(f"{what} is nested too deeply") from error
+        raise Malformed(f"{what} is nested too deeply", rule="too-deep") from error
+    except _Twice as error:
+        raise Malformed(f"{what} is not valid JSON: {error}", rule="key-twice") from error
     except ValueError as error:
         raise Malformed(f"{what} is not valid JSON: {error}") from error
 
@@ -74,12 +76,16 @@ def sha256(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
+class _Twice(ValueError):
+    """Two parsers may take two different values for one key."""
+
+
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
         seen: set[str] = set()
         twin = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"key {twin[:80]!r} appears twice in one object")
+        raise _Twice(f"key {twin[:80]!r} appears twice in one object")
     return value
 
 
@@ -103,4 +109,4 @@ def _refuse_depth(data: bytes, what: str, max_depth: int) -> None:
         if first != 0x22:
             depth += 1 if first in b"[{" else -1
             if depth > max_depth:
-                raise Malformed(f"{what} is nested more than {max_depth} levels deep")
+                raise Malformed(f"{what} is nested more than {max_depth} levels deep", rule="too-deep")

@@ -16,7 +16,7 @@ from pratique.artifacts import Subject
 from pratique.clearing import ensure_clearance
 from pratique.errors import EvidenceError, Stale
 from pratique.reports import badge, observed, page, quoted, table
-from pratique.signing import TrustedKey
+from pratique.signing import Trusted
 from pratique.statements import Clearance, Evidence, TrainingRecord, Vouched, stamp
 from pratique.store import Store
 from pratique.vouching import collect
@@ -35,7 +35,7 @@ class Dossier:
     """What lies in the store, too, and why it proves nothing."""
 
 
-def gather(store: Store, digest: str, trusted: Iterable[TrustedKey]) -> Dossier:
+def gather(store: Store, digest: str, trusted: Iterable[Trusted]) -> Dossier:
     """Read and verify everything about an artifact.
 
     Raises:

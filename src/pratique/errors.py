@@ -8,6 +8,7 @@
     │  └ ArtifactChanged         3     no   changed while we looked at it
     ├ StoreError                 3    yes   the evidence store or the destination failed
     │  └ StoreConflict           3     no   something else stands where these bytes belong
+    ├ ServiceError               3    yes   a signing service did not answer, refused, or answered wrongly
     ├ CheckError                 4     no   a check could not finish: no evidence, so a denial
     │  ├ UnknownCheck            4     no   no installed package registers it, or two do
     │  ├ CheckUnavailable        4     no   an optional dependency is missing
@@ -18,6 +19,9 @@
     │  │  └ Unsupported          5     no   in order, but of a kind that we do not read
     │  ├ SignatureInvalid        5     no   the signature does not fit the bytes
     │  ├ WrongSigner             5     no   signed, but by nobody who is trusted for it
+    │  │  ├ CertificateRefused   5     no   the certificate behind the signature does not hold
+    │  │  ├ NotLogged            5     no   no log or timestamp that is trusted bears a keyless signature out
+    │  │  └ Revoked              5     no   the policy has revoked the key, the certificate or the identity
     │  ├ WrongSubject            5     no   about some other artifact
     │  └ Stale                   5     no   expired, or from the future
     └ Denied                     1     no   the policy said no; carries the verdict
@@ -35,14 +39,19 @@ if TYPE_CHECKING:
 
 
 class Error(Exception):
-    """Base of every deliberate error. `hint` says what to do next."""
+    """Base of every deliberate error. `hint` says what to do next.
+
+    `rule` is the kebab-case name of what is wrong, as a check's finding names it; '' where the class says enough.
+    """
 
     exit_code: ClassVar[int] = 70
     retryable: ClassVar[bool] = False
+    rule: str = ""
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", rule: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        self.rule = rule or type(self).rule
 
     def diagnostics(self) -> str:
         """The message and, when there is one, what to do about it."""
@@ -97,6 +106,13 @@ class StoreConflict(StoreError):
     retryable = False
 
 
+class ServiceError(Error):
+    """A service that signing needs did not answer, refused, or answered something that does not hold."""
+
+    exit_code = 3
+    retryable = True
+
+
 class CheckError(Error):
     """A check could not finish. There is no evidence then, and no evidence denies."""
 
@@ -125,30 +141,61 @@ class EvidenceError(Error):
     """A statement that proves nothing."""
 
     exit_code = 5
+    rule = "evidence"
 
 
 class Malformed(EvidenceError):
     """Not a bundle or statement of a form that we accept."""
 
+    rule = "malformed-signature"
+
 
 class Unsupported(Malformed):
     """In order, but of a kind that we do not read: another hash, another format."""
+
+    rule = "unsupported-signature"
 
 
 class SignatureInvalid(EvidenceError):
     """The signature does not fit the bytes that it claims to cover."""
 
+    rule = "signature-invalid"
+
 
 class WrongSigner(EvidenceError):
     """Properly signed, but by nobody who is trusted for it."""
+
+    rule = "wrong-signer"
+
+
+class CertificateRefused(WrongSigner):
+    """The certificate behind a signature does not hold: expired, for another purpose, by another authority ..."""
+
+    rule = "certificate-refused"
+
+
+class NotLogged(WrongSigner):
+    """No transparency log or timestamp authority that is trusted bears a keyless signature out."""
+
+    rule = "not-logged"
+
+
+class Revoked(WrongSigner):
+    """The policy has revoked the key, the certificate, the identity or the very statement."""
+
+    rule = "revoked"
 
 
 class WrongSubject(EvidenceError):
     """About some other artifact than the one at hand."""
 
+    rule = "wrong-subject"
+
 
 class Stale(EvidenceError):
     """Expired, or dated in the future."""
+
+    rule = "stale"
 
 
 class Denied(Error):

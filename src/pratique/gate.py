@@ -6,7 +6,7 @@
 
 In the order of the code:
 
-1. Take a private, hashed copy of the artifact.
+1. Take a private, hashed copy of the artifact; of names and sizes that a check would refuse at once, not even that.
 2. Run each required check on the copy. A check that cannot finish leaves no evidence, and no evidence denies.
 3. Sign each report, store it, read it back and verify it as anybody else would: the gate believes its own store no more
    than a stranger does, and judges only what it has just seen (with `resume`: what this very run has seen).
@@ -21,8 +21,9 @@ from datetime import datetime, timezone
 
 from pratique import checking, settings, signing
 from pratique.artifacts import Artifact, Limits, Progress, open_artifact
-from pratique.errors import CheckError, Denied, PolicyError, StoreError
+from pratique.errors import ArtifactRefused, CheckError, Denied, PolicyError, StoreError
 from pratique.judging import NO_ANSWER, Verdict, decide
+from pratique.listing import Listing
 from pratique.policies import Policy
 from pratique.signing import INTOTO, Signer
 from pratique.statements import Clearance, Evidence, Vouched
@@ -101,7 +102,9 @@ def pass_gate(
     now = now or datetime.now(timezone.utc)
     _ensure_trusted(policy, signer)
 
-    artifact = open_artifact(uri, kind=policy.subject, limits=limits, progress=progress)  # 1
+    artifact = open_artifact(  # 1
+        uri, kind=policy.subject, limits=limits, progress=progress, preview=lambda found: refuse_early(found, policy, store.uri)
+    )
     held, answered = _held(artifact, policy, store, run_id, now) if resume and run_id else (frozenset(), frozenset())
     made, absences = _observe(artifact, policy, store, signer, run_id, now, tell or _silent, answered)  # 2, 3
     made |= held
@@ -118,6 +121,22 @@ def pass_gate(
         verdict=verdict, artifact=artifact, evidence=fresh, clearance=clearance, clearance_digest=digest,
         problems=tuple(f"{name}: {reason}" for name, reason in absences.items()),
     )  # fmt: skip
+
+
+def refuse_early(found: Listing, policy: Policy, store: str = "") -> None:
+    """Spare the reading of what a required check refuses by names and sizes alone.
+
+    Nothing is signed about it, because nothing without a digest can be; a check does this only for what is dear to read.
+
+    Raises:
+        ArtifactRefused: with the finding's rule, message and remedy.
+    """
+    waived = {(one.check, one.rule) for one in policy.waivers}
+    for name, requirement in policy.require.items():
+        chosen, options = policy.question(name, store)
+        for finding in checking.preview(chosen, found, options):
+            if finding.severity >= requirement.deny_at and (name, finding.rule) not in waived:
+                raise ArtifactRefused(f"{finding.message}; nothing was read", hint=finding.fix, rule=finding.rule)
 
 
 def observe(
@@ -185,7 +204,7 @@ def cleared(
     if not verdict.admitted:
         raise Denied(verdict)
     return Clearance(
-        subject=verdict.subject, kind=verdict.kind, verifier=f"urn:pratique:{role}:{signing.fingerprint(signer.public)}",
+        subject=verdict.subject, kind=verdict.kind, verifier=f"urn:pratique:{role}:{signing.mark(signer)}",
         resource_uri=resource_uri, policy_digest=verdict.policy_digest, evidence=verdict.evidence,
         levels=verdict.levels, made_at=verdict.decided_at, expires=verdict.expires, run_id=run_id, channel=channel,
         sequence=sequence, waived=verdict.waived,
@@ -193,11 +212,10 @@ def cleared(
 
 
 def _ensure_trusted(policy: Policy, signer: Signer) -> None:
-    own = signing.fingerprint(signer.public)
-    if own not in {key.fingerprint for key in policy.evidence_keys}:
+    if not any(signing.accepts(one, signer) for one in policy.evidence_keys):
         names = ", ".join(key.name for key in policy.evidence_keys)
         raise PolicyError(
-            f"this gate signs with {own[:19]}…, whose evidence the policy does not trust (it trusts {names})",
+            f"this gate signs with {signing.mark(signer)[:19]}…, whose evidence the policy does not trust (it trusts {names})",
             file=policy.file,
             hint="pass the right key (--key, PRATIQUE_KEY), or list this key's .pub under `trust` and `evidence.signers`",
         )

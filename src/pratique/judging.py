@@ -7,7 +7,9 @@ For each requirement, in the order of the code:
 2. It must answer the policy's own question: the digest of its options is the requirement's.
 3. It must be fresh: not from the future, not older than `max_age`; and from the asked-for run, if one is asked for.
 4. It must have no finding at or above `deny_at`, and every bounded measure within its bound, save what is waived.
-5. Enough different trusted keys must have signed evidence for which 1-4 hold.
+5. Enough different signers must have signed evidence for which 1-4 hold: as many of those who are trusted, each by a key or an
+   identity of its own.
+6. Nothing that the policy has revoked may stand in it: not the artifact, not the evidence, not what the evidence leans on.
 
 Whatever is missing, unknown or unreadable fails one of these, so it denies.
 """
@@ -18,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from pratique import documents
+from pratique import documents, signing
 from pratique.artifacts import Kind, Subject
 from pratique.clearing import SKEW
 from pratique.policies import Policy, Requirement, Waiver
@@ -36,7 +38,7 @@ class Denial:
 
     check: str
     rule: str
-    """The finding's rule, the measure's name, or one of: no-evidence, other-question, stale, other-run, signer."""
+    """The finding's rule, the measure's name, or one of: no-evidence, other-question, stale, other-run, signer, revoked."""
 
     reason: str
     where: str = ""
@@ -113,7 +115,7 @@ def decide(
         absences: why a check left no evidence, for the reasons alone; it never changes the answer.
     """
     pieces = [one for one in evidence if one.statement.subject == subject and one.statement.kind == policy.subject]
-    denials: list[Denial] = [] if policy.require else [Denial(check="policy", rule="vacuous", reason="it requires nothing")]
+    denials = _at_once(policy, subject)
     used: list[_Judged] = []
     for name, requirement in policy.require.items():
         mine = [_judge(policy, requirement, one, now, run_id) for one in pieces if one.statement.check == name]
@@ -136,6 +138,15 @@ def decide(
     )  # fmt: skip
 
 
+def _at_once(policy: Policy, subject: Subject) -> list[Denial]:
+    """Reasons that no evidence changes."""
+    denials = [] if policy.require else [Denial(check="policy", rule="vacuous", reason="it requires nothing")]
+    if subject.digest in policy.revoked:
+        reason = f"the policy has revoked this artifact: {policy.revoked[subject.digest]}"
+        denials.append(Denial(check="policy", rule="revoked", reason=reason, fix="do not use it"))
+    return denials
+
+
 def _conclude(
     policy: Policy, name: str, requirement: Requirement, judged: list[_Judged], absence: str
 ) -> tuple[list[Denial], list[_Judged]]:
@@ -144,12 +155,13 @@ def _conclude(
         reason = f"no evidence: {absence}" if absence else "there is no evidence for this artifact"
         return [Denial(check=name, rule="no-evidence", reason=reason, fix=f"run the check: pratique check {name}")], []
     good = [one for one in judged if not one.faults]
-    votes = frozenset().union(*(one.piece.signers & requirement.signers for one in good))
-    if len(votes) >= requirement.threshold:
+    count = signing.votes((pair for one in good for pair in one.piece.ballots), requirement.signers)
+    if count >= requirement.threshold:
         return [], good
     if good:
-        names = ", ".join(key.name for key in policy.keys(votes))
-        reason = f"{len(votes)} of {requirement.threshold} signers vouch for it ({names})"
+        voters = frozenset().union(*(one.piece.signers & requirement.signers for one in good))
+        names = ", ".join(key.name for key in policy.keys(voters))
+        reason = f"{count} of {requirement.threshold} signers vouch for it ({names})"
         return [Denial(check=name, rule="signer", reason=reason)], []
     newest = max(judged, key=lambda one: (-len(one.faults), one.piece.statement.made_at))
     return list(newest.faults), []
@@ -181,8 +193,12 @@ def _formal_faults(policy: Policy, requirement: Requirement, piece: _Piece, now:
         faults.append(Denial(check=one.check, rule="other-run", reason=reason, fix="run the gate in this run"))
     if not piece.signers & requirement.signers:
         allowed = ", ".join(key.name for key in policy.keys(requirement.signers))
-        reason = f"the evidence is signed by a key that may not sign it; allowed: {allowed}"
+        reason = f"the evidence is signed by somebody who may not sign it; allowed: {allowed}"
         faults.append(Denial(check=one.check, rule="signer", reason=reason))
+    leant_on = {piece.digest, *piece.marks, *(one.digest for one in one.report.materials)}
+    for mark in sorted(leant_on & policy.revoked.keys()):
+        reason = f"the evidence leans on {mark[:19]}…, which the policy has revoked: {policy.revoked[mark]}"
+        faults.append(Denial(check=one.check, rule="revoked", reason=reason))
     return faults
 
 

@@ -121,7 +121,7 @@ def tree(root: Path, limits: Limits, *, follow: bool = False) -> Listing:
     try:
         descriptor = os.open(root, FOLDER & ~os.O_NOFOLLOW if follow else FOLDER)
     except OSError as error:
-        raise ArtifactRefused(f"cannot list {root}: {error.strerror}") from error
+        raise ArtifactRefused(f"cannot list {root}: {error.strerror}", rule="unlistable-folder") from error
     try:
         walk.enter(descriptor, 0, 0)
     finally:
@@ -216,12 +216,12 @@ class _Walk:
         """List an open folder and what is below it."""
         prefix = self.folders[index].path
         if depth > self.limits.depth:
-            raise ArtifactRefused(f"{prefix[:60]} lies more than {self.limits.depth} folders deep")
+            raise ArtifactRefused(f"{prefix[:60]} lies more than {self.limits.depth} folders deep", rule="too-deep")
         try:
             with os.scandir(descriptor) as found:
                 children = sorted(found, key=attrgetter("name"))
         except OSError as error:
-            raise ArtifactRefused(f"cannot list {prefix or self.root}: {error.strerror}") from error
+            raise ArtifactRefused(f"cannot list {prefix or self.root}: {error.strerror}", rule="unlistable-folder") from error
         _refuse_twins([child.name for child in children], prefix)
         for child in children:
             self.name(prefix, child.name)
@@ -242,8 +242,12 @@ class _Walk:
         elif stat.S_ISDIR(found.st_mode):
             self._descend(child.name, descriptor, index, depth)
         else:
-            what = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "a special file"
-            raise ArtifactRefused(f"{prefix}{child.name} is {what}", hint="replace it by a regular file")
+            is_link = stat.S_ISLNK(found.st_mode)
+            raise ArtifactRefused(
+                f"{prefix}{child.name} is a {'symbolic link' if is_link else 'special file'}",
+                hint="replace it by a regular file",
+                rule="symlink" if is_link else "special-file",
+            )
 
     def _descend(self, name: str, above: int, parent: int, depth: int) -> None:
         path = f"{self.folders[parent].path}{name}/"
@@ -252,7 +256,7 @@ class _Walk:
         except OSError as error:
             if error.errno in _SWAPPED:
                 raise ArtifactChanged(f"{path} turned into something else while it was listed") from error
-            raise ArtifactRefused(f"cannot list {path}: {error.strerror}") from error
+            raise ArtifactRefused(f"cannot list {path}: {error.strerror}", rule="unlistable-folder") from error
         try:
             self.folders.append(Folder(parent, name, path))
             self.enter(descriptor, len(self.folders) - 1, depth + 1)
@@ -263,22 +267,28 @@ class _Walk:
         """Count one name, and refuse it if it is no good."""
         self.entries += 1
         if self.entries > self.limits.files:
-            raise ArtifactRefused(f"more than {self.limits.files:,} entries", hint="split the artifact, or raise Limits.files")
+            raise ArtifactRefused(
+                f"more than {self.limits.files:,} entries", hint="split the artifact, or raise Limits.files", rule="too-large"
+            )
         path = prefix + name
         try:
             length = len(path) if path.isascii() else len(path.encode("utf-8"))
         except UnicodeEncodeError:
-            raise ArtifactRefused(f"the name {path!r} is not UTF-8") from None
+            raise ArtifactRefused(f"the name {path!r} is not UTF-8", rule="name-unusual") from None
         if length > self.limits.path_length:
-            raise ArtifactRefused(f"the path {path[:60]}... is {length} bytes long; the limit is {self.limits.path_length}")
+            raise ArtifactRefused(
+                f"the path {path[:60]}... is {length} bytes long; the limit is {self.limits.path_length}", rule="name-unusual"
+            )
         if _UNSAFE_NAME.search(path):
-            raise ArtifactRefused(f"the name {path!r} holds a control character or a backslash")
+            raise ArtifactRefused(f"the name {path!r} holds a control character or a backslash", rule="name-unusual")
 
     def add(self, file: File) -> None:
         """Count one file's bytes, and keep it."""
         self.bytes += file.size
         if self.bytes > self.limits.bytes:
-            raise ArtifactRefused(f"more than {self.limits.bytes:,} bytes, at {file.path}", hint="raise Limits.bytes")
+            raise ArtifactRefused(
+                f"more than {self.limits.bytes:,} bytes, at {file.path}", hint="raise Limits.bytes", rule="too-large"
+            )
         self.files.append(file)
 
 
@@ -288,7 +298,9 @@ def _refuse_twins(names: list[str], prefix: str) -> None:
         folded = name.lower() if name.isascii() else _folded(name)
         if folded in seen:
             raise ArtifactRefused(
-                f"{prefix}{seen[folded]!r} and {name!r} are one name on some file systems", hint="rename one of them"
+                f"{prefix}{seen[folded]!r} and {name!r} are one name on some file systems",
+                hint="rename one of them",
+                rule="name-twins",
             )
         seen[folded] = name
 

@@ -4,7 +4,7 @@
     subject: model
     trust:
       gate:     {key: keys/gate.pub}
-      supplier: {key: keys/supplier.pub}
+      supplier: {github: acme/models, workflow: release.yml, root: sigstore/trusted_root.json}
     evidence: {signers: [gate], max_age: P1D}
     require:
       provenance: {options: {signers: [supplier]}}
@@ -18,8 +18,8 @@ the keys, profiles and suites by content, and a mistake shows at once, with its 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from importlib import resources
@@ -28,12 +28,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pratique import checking, documents, files, policy_files, settings, signing
+from pratique import checking, documents, files, policy_files
 from pratique.artifacts import Kind
 from pratique.checking import Check, Options, Setting, Severity
 from pratique.errors import PolicyError, UnknownCheck, UsageError
-from pratique.policy_files import EvidenceFile, PolicyFile, RequirementFile, Source, TrustFile
-from pratique.signing import TrustedKey
+from pratique.policy_files import EvidenceFile, PolicyFile, RequirementFile, Source
+from pratique.signing import Trusted
+from pratique.signing.entries import OwnEntry, RevokedFile
 from pratique.statements import stamp
 
 
@@ -70,7 +71,7 @@ class Requirement:
     """Older evidence is stale."""
 
     signers: frozenset[str]
-    """Fingerprints of the keys that may sign it."""
+    """Fingerprints of those under `trust` who may sign it."""
 
     threshold: int
     """How many different ones of them must."""
@@ -95,7 +96,7 @@ class Policy:
     """A policy with everything that it names resolved."""
 
     subject: Kind
-    trust: Mapping[str, TrustedKey]
+    trust: Mapping[str, Trusted]
     require: Mapping[str, Requirement]
     waivers: tuple[Waiver, ...]
     clearance: timedelta
@@ -106,6 +107,8 @@ class Policy:
 
     file: str
     base: Path
+    revoked: Mapping[str, str] = field(default_factory=dict)
+    """Why each mark is worth nothing any more: digests of artifacts, files, statements, keys, certificates, identities."""
     clears: bool = True
     """Whether an admission earns a clearance, on which others rely. One check on its own does not."""
 
@@ -148,7 +151,7 @@ class Policy:
         kind: Kind,
         deny_at: str = "high",
         base: Path | None = None,
-        gate: TrustedKey | None = None,
+        gate: Trusted | None = None,
     ) -> Policy:
         """The policy of one check on its own: no finding at or above `deny_at`, evidence signed by one gate's key.
 
@@ -174,7 +177,7 @@ class Policy:
 
     def setting(self, store: str = "") -> Setting:
         """What surrounds the checks of this policy."""
-        return Setting(base=self.base, store=store, trust=self.trust)
+        return Setting(base=self.base, store=store, trust=self.trust, revoked=frozenset(self.revoked))
 
     def question(self, name: str, store: str = "") -> tuple[Check[Any], Options]:
         """The check of that name and what this policy asks it.
@@ -188,12 +191,12 @@ class Policy:
             raise PolicyError(f"a file that {name}'s options name changed while the policy was in use", file=self.file)
         return chosen, options
 
-    def keys(self, fingerprints: frozenset[str]) -> tuple[TrustedKey, ...]:
-        """The trusted keys with these fingerprints."""
+    def keys(self, fingerprints: frozenset[str]) -> tuple[Trusted, ...]:
+        """Those of the trusted who have these fingerprints."""
         return tuple(key for key in self.trust.values() if key.fingerprint in fingerprints)
 
     @property
-    def evidence_keys(self) -> tuple[TrustedKey, ...]:
+    def evidence_keys(self) -> tuple[Trusted, ...]:
         """Everybody who may sign evidence for some requirement, or a clearance."""
         return self.keys(frozenset().union(*(one.signers for one in self.require.values())))
 
@@ -216,7 +219,9 @@ def schema() -> dict[str, Any]:
 
 def explain(policy: Policy) -> list[str]:
     """The policy as sentences."""
-    lines = [f"A {policy.subject} is admitted only if all of this holds:"]
+    lines = [f"Trusted: {one.describe()}." for one in policy.trust.values()]
+    lines += [f"Worth nothing any more: {mark[:19]}…, because {reason}" for mark, reason in sorted(policy.revoked.items())]
+    lines.append(f"A {policy.subject} is admitted only if all of this holds:")
     for name, one in policy.require.items():
         signers = ", ".join(sorted({key.name for key in policy.keys(one.signers)}))
         count = f"at least {one.threshold} of {signers}" if one.threshold > 1 or len(one.signers) > 1 else signers
@@ -235,9 +240,10 @@ def explain(policy: Policy) -> list[str]:
     return lines
 
 
-def _resolve(written: PolicyFile, source: Source, base: Path, own: TrustedKey | None = None) -> Policy:
-    trust = {name: _key(name, one, source, base, own) for name, one in written.trust.items()}
-    setting = Setting(base=base, trust=trust)
+def _resolve(written: PolicyFile, source: Source, base: Path, own: Trusted | None = None) -> Policy:
+    revoked = _revoked(written.revoked, source, base)
+    trust = {name: _trusted(name, one, revoked, source, base, own) for name, one in written.trust.items()}
+    setting = Setting(base=base, trust=trust, revoked=frozenset(revoked))
     require = {name: _requirement(name, one, written.evidence, setting, source) for name, one in written.require.items()}
     waivers = tuple(
         Waiver(check=one.check, rule=one.rule, subject=one.subject, reason=one.reason, owner=one.owner, until=one.until)
@@ -248,11 +254,15 @@ def _resolve(written: PolicyFile, source: Source, base: Path, own: TrustedKey | 
             raise source.error(f"a waiver names {waiver.check!r}, which is not required", ("waivers", number, "check"), require)
     return Policy(
         subject=written.subject, trust=trust, require=require, waivers=waivers, clearance=written.clearance.expires,
-        digest=_digest(written.subject, require, waivers, written.clearance.expires), file=source.file, base=base,
+        digest=_digest(written.subject, require, waivers, written.clearance.expires, revoked), file=source.file, base=base,
+        revoked=revoked,
     )  # fmt: skip
 
 
-def _digest(subject: Kind, require: Mapping[str, Requirement], waivers: tuple[Waiver, ...], expires: timedelta) -> str:
+def _digest(
+    subject: Kind, require: Mapping[str, Requirement], waivers: tuple[Waiver, ...], expires: timedelta,
+    revoked: Iterable[str],
+) -> str:  # fmt: skip
     """Over what decides, and nothing else: names of keys and of files do not enter, their content does."""
     content = {
         "version": 1,
@@ -270,19 +280,27 @@ def _digest(subject: Kind, require: Mapping[str, Requirement], waivers: tuple[Wa
         },
         "waivers": [[w.check, w.rule, w.subject, w.reason, w.owner, stamp(w.until)] for w in waivers],
         "expires": expires.total_seconds(),
+        **({"revoked": sorted(revoked)} if revoked else {}),
     }
     return documents.sha256(documents.canonical(content))
 
 
-def _key(name: str, one: TrustFile, source: Source, base: Path, own: TrustedKey | None) -> TrustedKey:
+def _trusted(name: str, one: Any, revoked: Mapping[str, str], source: Source, base: Path, own: Trusted | None) -> Trusted:
     try:
-        if one.own:
-            return own or signing.own_signer(settings.gate_key()).trusted(name)
-        return TrustedKey.load(name, base / Path(one.key).expanduser())
+        found: Trusted = own if own is not None and isinstance(one, OwnEntry) else one.trusted(name, base)
     except UsageError as error:
         raise source.error(str(error), ("trust", name), hint=error.hint) from error
-    except RuntimeError as error:
-        raise source.error(f"{one.key}: {error}", ("trust", name), hint="write the path out") from error
+    return found.renamed(name, frozenset(revoked))
+
+
+def _revoked(written: Sequence[RevokedFile], source: Source, base: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for number, one in enumerate(written):
+        try:
+            found |= dict.fromkeys(one.marks(base), one.reason)
+        except UsageError as error:
+            raise source.error(str(error), ("revoked", number), hint=error.hint) from error
+    return found
 
 
 def _requirement(name: str, one: RequirementFile, defaults: EvidenceFile, setting: Setting, source: Source) -> Requirement:
@@ -305,7 +323,7 @@ def _requirement(name: str, one: RequirementFile, defaults: EvidenceFile, settin
     )  # fmt: skip
 
 
-def _signers(check: str, names: Sequence[str], trust: Mapping[str, TrustedKey], source: Source) -> frozenset[str]:
+def _signers(check: str, names: Sequence[str], trust: Mapping[str, Trusted], source: Source) -> frozenset[str]:
     for name in names:
         if name not in trust:
             raise source.error(

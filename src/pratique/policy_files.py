@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from pratique.artifacts import Kind
 from pratique.errors import PolicyError
+from pratique.signing.entries import KINDS, Entry, RevokedFile, kind_of
 from pratique.statements import Moment
 
 MAX_BYTES = 1 << 20
@@ -116,21 +117,6 @@ class RequirementFile(_Model):
     """What the check is asked; `pratique policy schema` lists each check's options."""
 
 
-class TrustFile(_Model):
-    """A public key: a PEM file, or this machine's own gate key."""
-
-    key: str = ""
-    """Path of a PEM public key, relative to the policy."""
-    own: bool = False
-    """This machine's own gate key, made on first use."""
-
-    @model_validator(mode="after")
-    def _one(self) -> TrustFile:
-        if bool(self.key) == self.own:
-            raise ValueError("give either `key: FILE` or `own: true`")
-        return self
-
-
 class EvidenceFile(_Model):
     """Defaults for every requirement."""
 
@@ -171,8 +157,10 @@ class PolicyFile(_Model):
     """The version of this format."""
     subject: Kind = "model"
     """What is judged."""
-    trust: Annotated[dict[str, TrustFile], Field(min_length=1)]
-    """Public keys by the name that the rest of the policy uses."""
+    trust: Annotated[dict[str, Entry], Field(min_length=1)]
+    """Whose signature counts, by the name that the rest of the policy uses: keys, certificates, identities."""
+    revoked: list[RevokedFile] = []
+    """What is worth nothing any more, whoever signed it and whatever evidence there is."""
     evidence: EvidenceFile = EvidenceFile()
     """Defaults for every requirement."""
     require: Annotated[dict[str, RequirementFile], Field(min_length=1)]
@@ -239,11 +227,17 @@ def _located(error: ValidationError, source: Source) -> PolicyError:
         known = _fields_at(path[:-1])
         near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
         message = f"unknown key {path[-1]!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-        return source.error(message, path, hint=f"known here: {', '.join(known)}")
+        return source.error(message, _as_written(path), hint=f"known here: {', '.join(known)}")
     if first["type"] == "missing":
-        return source.error(f"the key {path[-1]!r} is missing", path[:-1], hint="see `pratique policy schema`")
-    where = ".".join(str(part) for part in path)
-    return source.error(f"{where}: {first['msg']}", path, hint="see `pratique policy schema`")
+        at = _as_written(path[:-1])
+        return source.error(f"the key {path[-1]!r} is missing", at, hint="see `pratique policy schema`")
+    where = ".".join(str(part) for part in _as_written(path))
+    return source.error(f"{where}: {first['msg']}", _as_written(path), hint="see `pratique policy schema`")
+
+
+def _as_written(path: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Without the kind of an entry, which pydantic puts into the path of what stands in it."""
+    return (*path[:2], *path[3:]) if path[0] == "trust" and len(path) > 2 and path[2] in KINDS else path
 
 
 def _fields_at(path: tuple[Any, ...]) -> list[str]:
@@ -255,10 +249,12 @@ def _fields_at(path: tuple[Any, ...]) -> list[str]:
             skip = False
             continue
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        inner = [one for one in _models(annotation)]
+        inner = _models(annotation)
         if not inner:
             break
-        model, skip = inner[0], getattr(annotation, "__origin__", None) in (dict, list)
+        kinds = {kind_of(one): one for one in inner}
+        model = kinds.get(path[2], inner[0]) if len(inner) > 1 and len(path) > 2 else inner[0]
+        skip = getattr(annotation, "__origin__", None) in (dict, list)
     return list(model.model_fields)
 
 

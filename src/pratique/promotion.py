@@ -30,7 +30,7 @@ from pratique.errors import Denied, EvidenceError, StoreError, WrongSubject
 from pratique.gate import cleared
 from pratique.judging import Verdict, decide
 from pratique.policies import Policy
-from pratique.signing import INTOTO, Signer, TrustedKey
+from pratique.signing import INTOTO, Signer, Trusted
 from pratique.statements import Clearance, Evidence, Vouched
 from pratique.store import Store
 from pratique.vouching import collect
@@ -86,7 +86,7 @@ def promote(
     line, place = Channel(destination, channel), Destination(destination)
     store = store or Store()
     signer = signer or signing.own_signer(settings.gate_key())
-    own = TrustedKey(name="this promoter", public=signer.public)
+    own = signing.trust_in(signer, "this promoter")
     now, started = now or datetime.now(timezone.utc), time.time()
 
     artifact = open_artifact(uri, kind=policy.subject, limits=limits, progress=progress)  # 1
@@ -122,7 +122,7 @@ def promote(
 
 
 def read_channel(
-    destination: str, channel: str, trusted: Iterable[TrustedKey], *, now: datetime | None = None, least: int = 0
+    destination: str, channel: str, trusted: Iterable[Trusted], *, now: datetime | None = None, least: int = 0
 ) -> Vouched[Clearance]:
     """What a channel points to, verified: a deployment's first step, before it loads anything.
 

@@ -23,6 +23,7 @@ from pratique import documents
 from pratique.artifacts import Kind, Subject
 from pratique.checking import Finding, Report, Severity
 from pratique.errors import Malformed
+from pratique.signing import Witness
 from pratique.sources import Resolution
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -47,10 +48,29 @@ class Vouched(Generic[S]):
 
     statement: S
     signers: frozenset[str]
-    """Fingerprints of the trusted keys that signed it."""
+    """Fingerprints of what is trusted and vouches for it."""
 
     digest: str
     """sha256 of the bundle: its name in the store."""
+
+    witnesses: tuple[Witness, ...] = ()
+    """The same signers, with who exactly signed and why that holds."""
+
+    @property
+    def actors(self) -> frozenset[str]:
+        """Fingerprints of those who signed: keys, or identities at their issuer."""
+        return frozenset(one.actor for one in self.witnesses) or self.signers
+
+    @property
+    def marks(self) -> frozenset[str]:
+        """Everything that this signature can be revoked by."""
+        return frozenset().union(*(one.marks for one in self.witnesses))
+
+    @property
+    def ballots(self) -> frozenset[tuple[str, str]]:
+        """Each of those who are trusted, with who signed as them."""
+        known = {(one.fingerprint, one.actor) for one in self.witnesses}
+        return frozenset(known or {(one, one) for one in self.signers})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

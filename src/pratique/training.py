@@ -153,7 +153,7 @@ def _ensure_apart(signer: Signer) -> None:
         known.add(KeySigner.load(gate).trusted().fingerprint)
     with suppress(UsageError):
         known.add(TrustedKey.load("gate", gate.with_suffix(".pub")).fingerprint)
-    if signing.fingerprint(signer.public) in known:
+    if signing.mark(signer) in known:
         raise UsageError(
             f"the training would sign with the gate's own key ({gate})",
             hint="give the trainer a key of its own: pratique keys new trainer.key",
@@ -171,7 +171,7 @@ def _draft(inputs: Iterable[Artifact], name: str, signer: Signer, run_id: str, p
                 Material(role="base" if one.kind == "model" else "dataset", subject=one.subject, uri=one.pinned)
                 for one in inputs
             ),
-            parameters=settled, builder=f"urn:pratique:trainer:{signing.fingerprint(signer.public)}", run_id=run_id,
+            parameters=settled, builder=f"urn:pratique:trainer:{signing.mark(signer)}", run_id=run_id,
             started_at=started, finished_at=started,
         )  # fmt: skip
         TrainingRecord.parse(draft.statement())

@@ -1,13 +1,15 @@
-"""Whose signature counts: the type of every option that asks for public keys.
+"""Whose signature counts: the type of every option that asks for signers.
 
     class ProvenanceOptions(Options):
         signers: Signers
 
     signers: [supplier]              # a name under the policy's `trust`
     signers: [keys/supplier.pub]     # or the file of a public key, relative to the policy
+    signers: [{github: acme/models, root: trusted_root.json}]       # or an entry as it would stand under `trust`
 
-Either way the option holds `TrustedKey`s. It is written down (and enters the options' digest) as the sorted fingerprints of the
-keys: renaming a key or moving its file asks the same question, replacing the key asks another.
+Each way the option holds what is trusted (`signing.Trusted`). It is written down (and enters the options' digest) as the sorted
+fingerprints: renaming a key or moving its file asks the same question, replacing it asks another. What the policy has revoked
+follows, as `not:<mark>`: a revocation makes every question about signers another one, which no evidence from before answers.
 """
 
 from __future__ import annotations
@@ -20,13 +22,14 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
+from pratique import signing
 from pratique.checking import Setting
 from pratique.errors import UsageError
-from pratique.signing import TrustedKey
+from pratique.signing import Trusted, TrustedKey, entries
 
 
-class _Keys:
-    """Tells pydantic how names become keys, and keys fingerprints."""
+class _Signers:
+    """Tells pydantic how names become somebody trusted, and those fingerprints."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -36,25 +39,32 @@ class _Keys:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
+        entry = {"type": "object", "description": "An entry as under `trust`."}
+        return {"type": "array", "items": {"anyOf": [{"type": "string", "minLength": 1}, entry]}, "minItems": 1}
 
 
-Signers = Annotated[tuple[TrustedKey, ...], _Keys()]
-"""Public keys in a check's options; never empty, each key once."""
+Signers = Annotated[tuple[Trusted, ...], _Signers()]
+"""Whoever is trusted by a check's options; never empty, each once."""
 
 
-def fingerprints(keys: Sequence[TrustedKey]) -> list[str]:
-    """What names the keys whatever they are called, sorted."""
-    return sorted({key.fingerprint for key in keys})
+def fingerprints(signers: Sequence[Trusted]) -> list[str]:
+    """What names them whatever they are called, sorted; then what is revoked."""
+    revoked = {f"not:{mark}" for one in signers for mark in one.revoked}
+    return [*sorted({one.fingerprint for one in signers}), *sorted(revoked)]
 
 
-def find(name: str, setting: Setting) -> TrustedKey:
-    """The key that a policy calls by this name, or else the key in the file of this name.
+def revoked(signers: Sequence[Trusted]) -> frozenset[str]:
+    """Everything that the policy behind them has revoked."""
+    return frozenset(mark for one in signers for mark in one.revoked)
+
+
+def find(name: str, setting: Setting) -> Trusted:
+    """Whom a policy calls by this name, or else the key in the file of this name.
 
     Raises:
         ValueError: neither is there, with the nearest spelling; or the file holds no public key.
     """
-    trust: Mapping[str, TrustedKey] = setting.trust
+    trust: Mapping[str, Trusted] = setting.trust
     if name in trust:
         return trust[name]
     path = _place(setting.base, name)
@@ -66,7 +76,7 @@ def find(name: str, setting: Setting) -> TrustedKey:
             + (f"; did you mean {near[0]!r}?" if near else "")
         )
     try:
-        return TrustedKey.load(path.stem, path)
+        return TrustedKey.load(path.stem, path).renamed(path.stem, setting.revoked)
     except UsageError as error:
         raise ValueError(error.diagnostics().replace("\nHint: ", "; ")) from error
 
@@ -79,18 +89,47 @@ def _place(base: Path, name: str) -> Path | None:
         return None
 
 
-def _resolve(value: Any, info: ValidationInfo) -> tuple[TrustedKey, ...]:
+def from_text(text: str, base: Path) -> Trusted:
+    """Somebody trusted as a command line names them: the file of a public key, or an entry such as `{key: FILE}` in YAML.
+
+    Raises:
+        UsageError: neither.
+    """
+    if not text.lstrip().startswith("{"):
+        path = base / Path(text).expanduser()
+        return TrustedKey.load(path.stem, path)
+    import yaml
+
+    try:
+        written = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{text!r} is neither a file nor an entry in YAML") from error
+    return entries.read(written, _name_of(written), base)
+
+
+def _name_of(written: Mapping[str, Any]) -> str:
+    """What to call an entry without a name: what it names."""
+    kind = entries.kind_of(written)
+    return Path(str(written[kind])).stem if kind in ("key", "certificate") else str(written.get(kind or "", "signer"))
+
+
+def _resolve(value: Any, info: ValidationInfo) -> tuple[Trusted, ...]:
     setting = info.context if isinstance(info.context, Setting) else Setting()
-    written = [value] if isinstance(value, (str, TrustedKey)) else value
+    written = [value] if isinstance(value, (str, Mapping, *signing.KINDS)) else value
     if not isinstance(written, (list, tuple)) or not written:
         raise ValueError("list at least one signer: a signature by nobody in particular proves nothing")
-    keys = [_one(item, setting) for item in written]
-    return tuple({key.fingerprint: key for key in keys}.values())
+    found = [_one(item, setting) for item in written]
+    return tuple({one.fingerprint: one for one in found}.values())
 
 
-def _one(item: Any, setting: Setting) -> TrustedKey:
-    if isinstance(item, TrustedKey):
+def _one(item: Any, setting: Setting) -> Trusted:
+    if isinstance(item, signing.KINDS):
         return item
+    if isinstance(item, Mapping):
+        try:
+            return entries.read(item, _name_of(item), setting.base).renamed(_name_of(item), setting.revoked)
+        except UsageError as error:
+            raise ValueError(error.diagnostics().replace("\nHint: ", "; ")) from error
     if not isinstance(item, str) or not item:
-        raise ValueError(f"{item!r} is neither the name nor the file of a public key")
+        raise ValueError(f"{item!r} is neither the name nor the file of a public key, nor an entry as under `trust`")
     return find(item, setting)

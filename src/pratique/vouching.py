@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 from pratique import documents, signing
 from pratique.artifacts import Subject
 from pratique.errors import EvidenceError, Malformed, WrongSubject
-from pratique.signing import TrustedKey
+from pratique.signing import Trusted
 from pratique.statements import Vouched
 from pratique.store import SUFFIX, Shelf, Store
 
@@ -34,7 +34,7 @@ class Collected(Generic[S]):
 
 
 def collect(
-    store: Store, shelf: Shelf, subject: Subject, trusted: Iterable[TrustedKey], parse: Callable[[bytes], S]
+    store: Store, shelf: Shelf, subject: Subject, trusted: Iterable[Trusted], parse: Callable[[bytes], S]
 ) -> Collected[S]:
     """Read, verify and parse everything that a store holds about a subject.
 
@@ -56,7 +56,7 @@ def collect(
     return Collected(vouched=tuple(vouched.values()), refused=tuple(refused))
 
 
-def _one(path: str, bundle: bytes, subject: Subject, keys: Sequence[TrustedKey], parse: Callable[[bytes], S]) -> Vouched[S]:
+def _one(path: str, bundle: bytes, subject: Subject, keys: Sequence[Trusted], parse: Callable[[bytes], S]) -> Vouched[S]:
     digest = documents.sha256(bundle)
     if path.rsplit("/", 1)[-1] != digest.removeprefix("sha256:") + SUFFIX:
         raise Malformed("its bytes are not the ones that its name promises")
@@ -64,4 +64,4 @@ def _one(path: str, bundle: bytes, subject: Subject, keys: Sequence[TrustedKey],
     statement = parse(verified.payload)
     if statement.subject != subject:
         raise WrongSubject(f"it is about {statement.subject.digest}, replayed for another artifact")
-    return Vouched(statement=statement, signers=verified.signers, digest=digest)
+    return Vouched(statement=statement, signers=verified.signers, digest=digest, witnesses=verified.witnesses)

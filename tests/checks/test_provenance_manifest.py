@@ -105,7 +105,7 @@ def edit_statement(folder: Path) -> None:
     [
         (put("train/0.parquet", b"evil"), ("file-changed", "train/0.parquet")),
         (put("train/2.parquet", b"evil"), ("file-unsigned", "train/2.parquet")),
-        (put(".git/hooks/post-checkout", b"evil"), ("file-unsigned", ".git/hooks/post-checkout")),
+        (put(".git/hooks/post-checkout", b"evil"), ("git-file-unsigned", ".git/hooks/post-checkout")),
         (put("other.manifest.jsonl", b"evil"), ("file-unsigned", "other.manifest.jsonl")),
         (put("cache/__init__.py", b""), ("file-unsigned", "cache/__init__.py")),
         (remove("labels.csv"), ("file-missing", "labels.csv")),

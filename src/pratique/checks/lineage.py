@@ -219,7 +219,7 @@ def lineage(artifact: Artifact, options: LineageOptions) -> Report:
 
 def _ensure_builder(vouched: Vouched[TrainingRecord]) -> None:
     builder = vouched.statement.builder
-    if builder.removeprefix("urn:pratique:trainer:") not in vouched.signers:
+    if builder.removeprefix("urn:pratique:trainer:") not in vouched.actors:
         raise WrongSigner(f"the record names {builder} as its trainer, whose trusted key did not sign it")
 
 

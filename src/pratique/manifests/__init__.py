@@ -38,7 +38,7 @@ from pratique.manifests.lines import Proof as Proof
 from pratique.manifests.verifying import verify_file as verify_file
 from pratique.manifests.verifying import verify_files as verify_files
 from pratique.manifests.verifying import verify_folder as verify_folder
-from pratique.signing import Signer, TrustedKey
+from pratique.signing import Signer, Trusted
 
 SUFFIX = ".manifest.sigstore.json"
 """What tells the name of such a signature from that of others."""
@@ -141,7 +141,7 @@ def write(
     return target
 
 
-def signed_in(folder: Path, trusted: Iterable[TrustedKey], *, signature: str = SIGNATURE) -> Signed:
+def signed_in(folder: Path, trusted: Iterable[Trusted], *, signature: str = SIGNATURE) -> Signed:
     """Verify the signature that lies in a folder.
 
     Raises:

@@ -18,7 +18,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pratique import documents, signing
 from pratique.artifacts import Subject
 from pratique.errors import Malformed, UsageError
-from pratique.signing import INTOTO, Signer, TrustedKey
+from pratique.signing import INTOTO, Signer, Trusted, Witness
 
 PREDICATE = "urn:pratique:manifest:v1"
 
@@ -132,7 +132,10 @@ class Signed:
 
     claim: Claim
     signers: frozenset[str]
-    """Fingerprints of the trusted keys that signed it; never empty."""
+    """Fingerprints of what is trusted and vouches for it; never empty."""
+
+    witnesses: tuple[Witness, ...] = ()
+    """Who signed it, and why that holds."""
 
 
 def sign(claim: Claim, signer: Signer) -> bytes:
@@ -140,7 +143,7 @@ def sign(claim: Claim, signer: Signer) -> bytes:
     return signing.sign(claim.statement(), INTOTO, signer)
 
 
-def verify(bundle: bytes, trusted: Iterable[TrustedKey], *, what: str = "the signature") -> Signed:
+def verify(bundle: bytes, trusted: Iterable[Trusted], *, what: str = "the signature") -> Signed:
     """Read a claim that somebody trusted signed.
 
     Raises:
@@ -148,12 +151,14 @@ def verify(bundle: bytes, trusted: Iterable[TrustedKey], *, what: str = "the sig
         SignatureInvalid, WrongSigner: nobody trusted vouches for it.
     """
     verified = signing.verify(bundle, trusted, what=what)
-    if verified.signatures != len(verified.signers):
+    if verified.signatures != len(verified.actors):
         raise Malformed(
-            f"{what} holds {verified.signatures} signatures, but only {len(verified.signers)} by different trusted keys",
+            f"{what} holds {verified.signatures} signatures, but only {len(verified.actors)} by different trusted keys",
             hint="list the others' keys as well, or get the signature again from the publisher",
+            rule="extra-signature",
         )
-    return Signed(claim=Claim.parse(verified.payload, what=what), signers=verified.signers)
+    claim = Claim.parse(verified.payload, what=what)
+    return Signed(claim=claim, signers=verified.signers, witnesses=verified.witnesses)
 
 
 class _Model(BaseModel):

@@ -326,11 +326,12 @@ def _whole(value: Any) -> Any:
 
 
 def _ensure_counts(name: str, question: Policy, signer: Signer) -> None:
-    own = signing.fingerprint(signer.public)
-    if own not in question.require[name].signers:
-        allowed = ", ".join(key.name for key in question.keys(question.require[name].signers))
+    wanted = question.keys(question.require[name].signers)
+    if not any(signing.accepts(one, signer) for one in wanted):
+        allowed = ", ".join(key.name for key in wanted)
         raise PolicyError(
-            f"this step signs with {own[:19]}…, whose evidence of {name} counts for nothing (only that of {allowed})",
+            f"this step signs with {signing.mark(signer)[:19]}…, whose evidence of {name} counts for nothing "
+            f"(only that of {allowed})",
             file=question.file, hint="pass the right key, or list its .pub under `trust` and as a signer",
         )  # fmt: skip
 
@@ -349,7 +350,7 @@ def _cleared(handle: Handle, policy: Policy, run_id: str) -> Clearance:
     bundle = bundle_in(handle, "the clearance")
     verified = signing.verify(bundle, policy.evidence_keys, what="the clearance")
     one = Clearance.parse(verified.payload)
-    vouched = Vouched(statement=one, signers=verified.signers, digest=documents.sha256(bundle))
+    vouched = Vouched(statement=one, signers=verified.signers, digest=documents.sha256(bundle), witnesses=verified.witnesses)
     ensure_clearance(vouched, one.subject, now=datetime.now(timezone.utc), policy_digest=policy.digest)
     if one.run_id != run_id:
         raise EvidenceError(
