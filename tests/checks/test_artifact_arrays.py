@@ -1,5 +1,6 @@
 """Arrays of NumPy: in .npy and .npz, in pickles, raw between joblib's opcodes, and compressed. Both ways."""
 
+# ruff: noqa: TID253
 from __future__ import annotations
 
 import bz2

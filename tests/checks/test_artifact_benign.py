@@ -3,6 +3,7 @@
 The measured shares are in docs/checks/artifact.md; the slow tests measure them again, over everything that is installed.
 """
 
+# ruff: noqa: TID253
 from __future__ import annotations
 
 import pickle
@@ -21,8 +22,8 @@ PACKS = ("joblib", "sklearn", "torch", "torch-modules")
 """What docs/checks/artifact.md recommends to those who take pickles."""
 
 FEW = (
-    "AdaBoostClassifier", "CalibratedClassifierCV", "GaussianMixture", "GradientBoostingRegressor", "HistGradientBoostingClassifier",
-    "KNeighborsClassifier", "LogisticRegression", "MLPClassifier", "PCA", "RandomForestClassifier", "SGDClassifier", "SVC",
+    "AdaBoostClassifier", "CalibratedClassifierCV", "GaussianMixture", "GradientBoostingRegressor",
+    "HistGradientBoostingClassifier", "KNeighborsClassifier", "LogisticRegression", "MLPClassifier", "PCA", "RandomForestClassifier", "SGDClassifier", "SVC",
     "StandardScaler", "TfidfVectorizer",
 )  # fmt: skip
 
@@ -36,8 +37,8 @@ def fitted(names: tuple[str, ...] = ()) -> Iterator[Any]:
     rows, labels = rows[::3], labels[::3]
     texts = ["one two three", "two three four"] * 5
     inputs: tuple[tuple[Any, ...], ...] = (
-        (rows, labels), (np.abs(rows), labels), (rows, np.c_[labels, labels]), (rows[:, 0], labels), (rows,), (labels,), (texts,),
-        (rows, labels + 1.0), ([{"a": 1.0}] * 5,), ([[1, 2], [3]],), (rows @ rows.T,), (rows[labels < 2], labels[labels < 2]),
+        (rows, labels), (np.abs(rows), labels), (rows, np.c_[labels, labels]), (rows[:, 0], labels), (rows,), (labels,),
+        (texts,), (rows, labels + 1.0), ([{"a": 1.0}] * 5,), ([[1, 2], [3]],), (rows @ rows.T,), (rows[labels < 2], labels[labels < 2]),
     )  # fmt: skip
     for name, kind in all_estimators():
         if names and name not in names:

@@ -1,8 +1,8 @@
-"""Differential fuzzing: whatever our reader of pickles accepts, the C unpickler loads without asking for a single import, to the
-same values; and of streams with imports, C never asks for one, or does something to one, that our reader did not note.
+"""Differential fuzzing: whatever our reader of pickles accepts, the C unpickler loads without asking for a single import, to
+the same values; and of streams with imports, C never asks for one, or does something to one, that our reader did not note.
 
-A disagreement is a hole (or a bug in CPython). Seeds and sizes are fixed, so that a failure can be repeated. At length, and from
-another seed each time: `python tests/checks/test_artifact_fuzz.py SEED SECONDS`.
+A disagreement is a hole (or a bug in CPython). Seeds and sizes are fixed, so that a failure can be repeated. At length, and
+from another seed each time: `python tests/checks/test_artifact_fuzz.py SEED SECONDS`.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def key_of(data: bytes, note: Value) -> object:
 
 
 class Inert:
-    """What a recording loader finds in the place of any class or function: it takes everything, and notes that it was called."""
+    """What a recording loader finds in the place of any class or function: it takes everything, and notes who called."""
 
     called: ClassVar[set[tuple[str, str]]] = set()
     key: ClassVar[tuple[str, str]] = ("", "")
@@ -169,7 +169,8 @@ def importing() -> list[bytes]:
     """Streams with imports in every role, written by real libraries."""
     numpy = pytest.importorskip("numpy")
     values = [
-        OrderedDict(a=1), [Counter("ab"), defaultdict(list, a=[1])], numpy.arange(3.0), [numpy.float32(1), numpy.zeros(2, "i4")],
+        OrderedDict(a=1), [Counter("ab"), defaultdict(list, a=[1])], numpy.arange(3.0),
+        [numpy.float32(1), numpy.zeros(2, "i4")],
         {"t": datetime.datetime(2026, 1, 1), "d": numpy.zeros(1, [("a", "f8")])}, argparse.Namespace(a=OrderedDict(b=2)),
     ]  # fmt: skip
     return [pickle.dumps(value, protocol) for protocol in range(6) for value in values]

@@ -4,18 +4,18 @@
     pratique check artifact data --kind dataset --option formats='["parquet"]'
 
 Content decides what a file is; its name must agree. What passes is data by construction: safetensors whose tensors tile the
-file, JSON and text with a bounded size, CSV, Parquet by its outline. Pickles, PyTorch checkpoints and NumPy arrays pass only when
-asked for, and hold plain data and what the allow-lists of the policy name:
+file, JSON and text with a bounded size, CSV, Parquet by its outline. Pickles, PyTorch checkpoints and NumPy arrays pass only
+when asked for, and hold plain data and what the allow-lists of the policy name:
 
     options: {formats: [json, text, torch], pickle_packs: [torch]}                   # state dicts
     options: {formats: [json, pickle, npy], pickle_packs: [joblib, sklearn]}         # estimators
 
 Everything else is refused, known or unknown.
 
-What it does not see: what numbers do (that is for other checks); bugs in the readers of accepted formats, and in the classes that
-an allow-list names; columns and pages of Parquet (its footer is not decoded); formulas in CSV cells that a spreadsheet would run;
-the meaning of text; loaders that give a meaning to JSON keys which `references` does not list. Archives other than checkpoints
-and arrays are looked into only to say what is in them.
+What it does not see: what numbers do (that is for other checks); bugs in the readers of accepted formats, and in the classes
+that an allow-list names; columns and pages of Parquet (its footer is not decoded); formulas in CSV cells that a spreadsheet would
+run; the meaning of text; loaders that give a meaning to JSON keys which `references` does not list. Archives other than
+checkpoints and arrays are looked into only to say what is in them.
 """
 
 from __future__ import annotations
@@ -57,14 +57,16 @@ class ArtifactOptions(Options):
     """What may be in an artifact."""
 
     formats: tuple[FormatName, ...] = Field(default=("csv", "json", "parquet", "safetensors", "text"), min_length=1)
-    """Formats that are allowed. `pickle`, `torch` (checkpoints) and `npy` (.npy and .npz) hold pickles: of plain data, and of what
-    `pickle_packs` and `pickle_globals` allow."""
+    """Formats that are allowed. `pickle`, `torch` (checkpoints) and `npy` (.npy and .npz) hold pickles: of plain data, and of
+    what `pickle_packs` and `pickle_globals` allow."""
 
     pickle_packs: tuple[PackName, ...] = ()
-    """Allow-lists for pickles: whatever they name may be imported. `torch` for state dicts, `sklearn` and `joblib` for estimators."""
+    """Allow-lists for pickles: whatever they name may be imported. `torch` for state dicts, `sklearn` and `joblib` for
+    estimators."""
 
     pickle_globals: tuple[str, ...] = Field(default=(), max_length=1_000)
-    """Single globals that pickles may import, with their roles: `new acme.nets.Net`. Roles: call, new, ref, state, items, pairs."""
+    """Single globals that pickles may import, with their roles: `new acme.nets.Net`. Roles: call, new, ref, state, items,
+    pairs."""
 
     max_json_bytes: int = Field(default=64 << 20, ge=1, le=1 << 30)
     """Largest JSON document. Tokenizers of large vocabularies take about 35 MB."""

@@ -90,7 +90,7 @@ def _readers(asked: Asked) -> Mapping[str, Callable[[View], Sight]]:
 
 
 def _archive(view: View, asked: Asked) -> Sight:
-    """A checkpoint or an archive of arrays, if those are asked for; other archives are looked into only to say what they hold."""
+    """A checkpoint or an archive of arrays, if those are asked for; others are looked into only to say what they hold."""
     readers = (("torch", torches.is_checkpoint, torches.look_at_archive), ("npy", arrays.is_archive, arrays.look_at_archive))
     try:
         members = zips.members(view.data)

@@ -44,7 +44,7 @@ class Op(NamedTuple):
     """As pickletools names it."""
 
     argument: Any
-    """int of PROTO, FRAME, EXT, memo opcodes and integers that are not too long; (module, name) of GLOBAL and INST; else None."""
+    """int of PROTO, FRAME, EXT, memo opcodes and short integers; (module, name) of GLOBAL and INST; else None."""
 
     end: int
     """Offset of the next opcode."""

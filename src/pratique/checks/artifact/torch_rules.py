@@ -1,7 +1,7 @@
 """PyTorch in a pickle: storages lie elsewhere in the file, and tensors are views of them, which must stay within.
 
-PyTorch: torch/serialization.py (persistent_id), torch/_utils.py (_rebuild_*). CVE-2025-32434 and CVE-2026-24747 are what comes of
-trusting the loader with it.
+PyTorch: torch/serialization.py (persistent_id), torch/_utils.py (_rebuild_*). CVE-2025-32434 and CVE-2026-24747 are what comes
+of trusting the loader with it.
 """
 
 from __future__ import annotations
