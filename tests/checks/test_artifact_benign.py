@@ -23,7 +23,8 @@ PACKS = ("joblib", "sklearn", "torch", "torch-modules")
 
 FEW = (
     "AdaBoostClassifier", "CalibratedClassifierCV", "GaussianMixture", "GradientBoostingRegressor",
-    "HistGradientBoostingClassifier", "KNeighborsClassifier", "LogisticRegression", "MLPClassifier", "PCA", "RandomForestClassifier", "SGDClassifier", "SVC",
+    "HistGradientBoostingClassifier", "KNeighborsClassifier", "LogisticRegression", "MLPClassifier", "PCA",
+    "RandomForestClassifier", "SGDClassifier", "SVC",
     "StandardScaler", "TfidfVectorizer",
 )  # fmt: skip
 
@@ -38,7 +39,8 @@ def fitted(names: tuple[str, ...] = ()) -> Iterator[Any]:
     texts = ["one two three", "two three four"] * 5
     inputs: tuple[tuple[Any, ...], ...] = (
         (rows, labels), (np.abs(rows), labels), (rows, np.c_[labels, labels]), (rows[:, 0], labels), (rows,), (labels,),
-        (texts,), (rows, labels + 1.0), ([{"a": 1.0}] * 5,), ([[1, 2], [3]],), (rows @ rows.T,), (rows[labels < 2], labels[labels < 2]),
+        (texts,), (rows, labels + 1.0), ([{"a": 1.0}] * 5,), ([[1, 2], [3]],), (rows @ rows.T,), (rows[labels < 2],
+        labels[labels < 2]),
     )  # fmt: skip
     for name, kind in all_estimators():
         if names and name not in names:

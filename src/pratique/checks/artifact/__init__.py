@@ -13,7 +13,8 @@ when asked for, and hold plain data and what the allow-lists of the policy name:
 Everything else is refused, known or unknown.
 
 What it does not see: what numbers do (that is for other checks); bugs in the readers of accepted formats, and in the classes
-that an allow-list names; columns and pages of Parquet (its footer is not decoded); formulas in CSV cells that a spreadsheet would
+that an allow-list names; columns and pages of Parquet (its footer is not decoded); formulas in CSV cells that a spreadsheet
+would
 run; the meaning of text; loaders that give a meaning to JSON keys which `references` does not list. Archives other than
 checkpoints and arrays are looked into only to say what is in them.
 """
