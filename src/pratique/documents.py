@@ -47,6 +47,11 @@ def canonical(value: Any) -> bytes:
     return text.encode("utf-8")
 
 
+def plain(text: str, most: int = 300) -> str:
+    """What a stranger wrote, safe to print: terminals act on control characters."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text[:most])
+
+
 def sha256(data: bytes) -> str:
     """`sha256:<hex>` of some bytes."""
     return "sha256:" + hashlib.sha256(data).hexdigest()

@@ -2,8 +2,9 @@
 
     python tests/conformance/run_sigstore_suite.py CLONE-OF-THE-SUITE [pytest's own options]
 
-The suite needs packages of its own (its requirements.txt): name a Python that has them in SUITE_PYTHON. It fetches an identity token
-from a bucket before every test, for signing; here it is handed one that nobody accepts, because only verification is asked for.
+The suite needs packages of its own (its requirements.txt): name a Python that has them in SUITE_PYTHON. It fetches an identity
+token from a bucket before every test, for signing; here it is handed one that nobody accepts, because only verification is
+asked for.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def main() -> int:
         *options,
     ]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # the client's own interpreter
-    command = [python, "-c", _OFFLINE, token(), *words]
+    command = [python, "-c", _OFFLINE, token(), *words, *options]
     return subprocess.run(command, cwd=suite, env={**os.environ, "PATH": path}, check=False).returncode
 
 

@@ -1,4 +1,4 @@
-"""The client for sigstore-conformance, on bundles of our own: what that suite accepts and refuses, kept true without a copy of it.
+"""The client for sigstore-conformance, on bundles of our own: what that suite asks for, kept true without a copy of it.
 
 The suite itself: see the top of `sigstore-client`.
 """
