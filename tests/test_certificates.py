@@ -343,6 +343,15 @@ def test_a_certificate_that_writes_to_our_terminal() -> None:
     assert "\x1b" not in signing.claimed(signing.read(signing.sign(PAYLOAD, INTOTO, signer)))
 
 
+def test_the_most_telling_reason_is_told_whatever_the_order() -> None:
+    stale = honest(before=NOW - 6 * YEAR, after=NOW - 5 * YEAR)
+    stranger = Authority.root("Other").trusted("other", WHO)
+    for trusted in ([TRUSTED, stranger], [stranger, TRUSTED]):
+        with pytest.raises(CertificateRefused) as caught:
+            signing.verify(signing.sign(PAYLOAD, INTOTO, stale), trusted, now=NOW)
+        assert caught.value.rule == "certificate-expired"
+
+
 # --- a key that is trusted in two ways has one vote
 
 

@@ -19,7 +19,10 @@ from pratique.testing import folder_of
 from .markdown import PAGES, ROOT, plain, play, table, tables
 
 CHECKS = sorted(page for page in ROOT.glob("docs/checks/*.md") if not page.stem.endswith("-attacks"))
-PLAYED = ("docs/policy.md", "docs/sources.md", "docs/checks/artifact.md", "docs/checks/lineage.md", "docs/checks/provenance.md")
+PLAYED = (
+    "docs/policy.md", "docs/sources.md", "docs/trust.md",
+    "docs/checks/artifact.md", "docs/checks/lineage.md", "docs/checks/provenance.md",
+)
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#]*)(?:#([^)]*))?\)")
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
@@ -126,11 +129,22 @@ def test_the_policy_reference_is_the_schema() -> None:
     requirement = schema["properties"]["require"]["properties"]["artifact"]
     options = {"type": "object", "default": {}, "description": policy_file("RequirementFile", "options")}
     requirement = {**requirement, "properties": {**requirement["properties"], "options": options}}
-    below = ("BoundFile", "TrustFile", "EvidenceFile", "ClearanceFile", "WaiverFile")
+    below = ("BoundFile", "EvidenceFile", "ClearanceFile", "WaiverFile")
     expected = [described(one, parts) for one in (schema, requirement, *(parts[name] for name in below))]
     found = [
         [(plain(key), default, meaning) for key, default, meaning in rows]
         for head, rows in tables(ROOT / "docs/policy.md") if head == ["key", "default", "meaning"]
+    ]  # fmt: skip
+    assert found == expected
+
+
+def test_the_reference_of_whom_to_trust_is_the_schema() -> None:
+    parts = policies.schema()["$defs"]
+    kinds = ("Key", "Own", "Certificate", "Identity", "GitHub", "GitLab", "Google", "Email")
+    expected = [described(parts[name], parts) for name in (*(f"{kind}Entry" for kind in kinds), "RevokedFile")]
+    found = [
+        [(plain(key), default, meaning) for key, default, meaning in rows]
+        for head, rows in tables(ROOT / "docs/trust.md") if head == ["key", "default", "meaning"]
     ]  # fmt: skip
     assert found == expected
 

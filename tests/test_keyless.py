@@ -503,6 +503,27 @@ def test_a_file_that_is_no_trusted_root(tmp_path: Path, content: bytes) -> None:
         Root.load(tmp_path / "root.json")
 
 
+def test_whom_a_bundle_claims_to_be_from_in_words(fake: FakeSigstore) -> None:
+    said = signing.claimed(signing.read(fake.seal(PAYLOAD, ACME)))
+    assert "release.yml@refs/heads/main by https://token.actions.githubusercontent.com" in said
+    fake.faults.add(Fault.NO_ISSUER)
+    assert "without an identity" in signing.claimed(signing.read(fake.seal(PAYLOAD, ACME)))
+
+
+@BOTH
+def test_a_bundle_that_writes_to_our_terminal(fake: FakeSigstore, version: Any) -> None:
+    changes: list[Callable[[dict[str, Any]], Any]] = [
+        lambda bundle: entry(bundle).update({"\x1b[2K": "x"}),
+        lambda bundle: bundle.update({"\x1b[2K": "x"}),
+        lambda bundle: entry(bundle)["kindVersion"].update(kind="\x1b[2K", version="\x1b[2K"),
+        lambda bundle: entry(bundle)["inclusionProof"]["checkpoint"].update(envelope="\x1b[2K\n1\n\x1b\n\n\x1b x y\n"),
+    ]
+    for change in changes:
+        with pytest.raises(EvidenceError) as caught:
+            verify(fake, changed(fake.seal(PAYLOAD, ACME, version=version), change))
+        assert "\x1b" not in str(caught.value)
+
+
 def test_what_is_malformed_is_never_taken_for_a_stranger(fake: FakeSigstore) -> None:
     with pytest.raises(Malformed):
         verify(fake, changed(fake.seal(PAYLOAD, ACME), CHANGES["no certificate"]))

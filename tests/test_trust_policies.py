@@ -201,6 +201,14 @@ def test_one_signature_is_revoked_and_the_others_by_the_same_key_are_not(folder:
     assert signing.verify(sign("gate", b'{"a":2}'), [policy.trust["gate"]])
 
 
+def test_a_revocation_counts_however_often_and_by_whomever_else_the_signer_is_listed(folder: Path) -> None:
+    policy = revoking(folder, "key: gate.pub")
+    plain = GATE.trusted("plain")
+    for listed in ([policy.trust["gate"], plain], [plain, policy.trust["gate"]], [plain, policy.trust["acme"]]):
+        with pytest.raises(Revoked):
+            signing.verify(sign("gate"), listed)
+
+
 def test_another_identity_or_issuer_is_not_revoked(folder: Path) -> None:
     for identity, issuer in ((HUB + "x", publishers.GITHUB), (HUB, "https://other.example")):
         policy = revoking(folder, f'identity: "{identity}", issuer: "{issuer}"')

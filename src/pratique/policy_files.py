@@ -112,7 +112,7 @@ class RequirementFile(_Model):
     signers: Annotated[list[str], Field(min_length=1)] | None = None
     """Names in `trust` that may sign its evidence; default: `evidence.signers`."""
     threshold: Annotated[int, Field(ge=1)] = 1
-    """How many different keys must have signed evidence that suffices."""
+    """How many different signers must have signed evidence that suffices."""
     options: dict[str, Any] = {}
     """What the check is asked; `pratique policy schema` lists each check's options."""
 

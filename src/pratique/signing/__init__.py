@@ -29,10 +29,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from pratique.errors import EvidenceError, Malformed, Revoked, UsageError, WrongSigner
+from pratique.errors import CertificateRefused, EvidenceError, Malformed, Revoked, UsageError, WrongSigner
 from pratique.signing import authorities, envelopes
 from pratique.signing.certificates import CertificateSigner as CertificateSigner
 from pratique.signing.certificates import TrustedCertificate as TrustedCertificate
+from pratique.signing.claims import Claims
 from pratique.signing.envelopes import BUNDLE as BUNDLE
 from pratique.signing.envelopes import INTOTO as INTOTO
 from pratique.signing.envelopes import Bundle as Bundle
@@ -123,14 +124,16 @@ def verify(
     if found.envelope.payload_type != payload_type:
         raise Malformed(f"{what} holds {found.envelope.payload_type!r}, not {payload_type!r}")
     now = now or datetime.now(timezone.utc)
-    everybody = list({one.fingerprint: one for one in trusted}.values())
+    listed = tuple(trusted)
+    everybody = list({one.fingerprint: one for one in listed}.values())
+    revoked = frozenset(mark for one in listed for mark in one.revoked)
     witnesses: list[Witness] = []
     refusals: list[EvidenceError] = []
     for one in everybody:
         if one.method != found.method:  # 2
             continue
         try:
-            witnesses += _unrevoked(one.witness(found, now), one, found)  # 3
+            witnesses += _unrevoked(one.witness(found, now), revoked, found)  # 3
         except EvidenceError as error:
             refusals.append(error)
     if not witnesses:
@@ -153,7 +156,13 @@ def claimed(bundle: Bundle) -> str:
         (leaf,) = authorities.parse_der(bundle.chain[:1], bundle.what)
     except Malformed:
         return "a certificate that nobody can read"
-    return f"{authorities.words(leaf)}, issued by {authorities.name(leaf.issuer) or '(nobody)'}"
+    issued = f"issued by {authorities.name(leaf.issuer) or '(nobody)'}"
+    if bundle.method == "certificate":
+        return f"{authorities.words(leaf)}, {issued}"
+    try:
+        return f"{Claims.of(leaf)}, with a certificate {issued}"
+    except CertificateRefused:
+        return f"a certificate without an identity, {issued}"
 
 
 def parse_bundle(bundle: bytes, *, what: str = "the bundle") -> tuple[Envelope, str]:
@@ -186,21 +195,24 @@ def names_of(signers: Iterable[str], trusted: Sequence[Trusted]) -> tuple[str, .
     return tuple(sorted(known.get(one, one) for one in signers))
 
 
-def _unrevoked(witnesses: Iterable[Witness], one: Trusted, bundle: Bundle) -> Iterable[Witness]:
+def _unrevoked(witnesses: Sequence[Witness], revoked: frozenset[str], bundle: Bundle) -> Sequence[Witness]:
     for witness in witnesses:
-        if hits := one.revoked & {*witness.marks, bundle.digest}:
+        if hits := revoked & {*witness.marks, bundle.digest}:
             raise Revoked(f"{bundle.what} is signed by {witness.who}, but the policy has revoked {min(hits)}")
-        yield witness
+    return witnesses
 
+
+_SOMEBODY_ELSE = frozenset({"certificate-untrusted", "certificate-subject", "wrong-identity", "log-unknown"})
+"""Rules that say: properly signed perhaps, but not by this one."""
 
 _METHODS = {"key": "a key", "certificate": "a certificate", "keyless": "an identity (keyless)"}
 
 
 def _nobody(bundle: Bundle, everybody: Sequence[Trusted], refusals: Sequence[EvidenceError]) -> EvidenceError:
-    """The most telling reason: one that says more than that somebody else signed."""
-    for error in refusals:
-        if type(error) is not WrongSigner:
-            return error
+    """The most telling reason: first whatever is wrong with a signature that could have counted, then that it is another's."""
+    told = [one for one in refusals if type(one) is not WrongSigner]
+    if told:
+        return min(told, key=lambda one: one.rule in _SOMEBODY_ELSE)
     names = ", ".join(sorted({one.name for one in everybody})) or "nobody"
     others = "" if refusals or not everybody else f"; it is signed by {_METHODS[bundle.method]}, by which none of them is known"
     return WrongSigner(

@@ -120,7 +120,7 @@ def parse_der(chain: Sequence[bytes], what: str) -> tuple[x509.Certificate, ...]
         for one in found:
             ensure_readable(one)
     except UNREADABLE as error:
-        raise Malformed(f"{what} holds a certificate that is not in order: {plain(str(error))}") from error
+        raise Malformed(f"{what} holds a certificate that is not in order: {documents.plain(str(error))}") from error
     return found
 
 
@@ -157,14 +157,9 @@ def path(
     )
 
 
-def plain(text: str) -> str:
-    """What somebody wrote into a certificate, safe to print: terminals act on control characters."""
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text[:300])
-
-
 def name(of: x509.Name) -> str:
     """A distinguished name in words, safe to print; '' if it is empty."""
-    return plain(of.rfc4514_string())
+    return documents.plain(of.rfc4514_string())
 
 
 def words(certificate: x509.Certificate) -> str:

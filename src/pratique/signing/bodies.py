@@ -89,7 +89,7 @@ def _reader(entry: Entry, signed: Signed, deprecated: bool) -> Any:
     }
     if kind not in known:
         raise Unsupported(
-            f"{entry.what} is logged as {entry.kind[:40]!r} {entry.version[:20]}, which is not accepted here",
+            f"{entry.what} is logged as {entry.kind[:40]!r} {entry.version[:20]!r}, which is not accepted here",
             hint="have it signed again",
         )
     return known[kind]

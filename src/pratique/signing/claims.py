@@ -71,7 +71,7 @@ class Claims:
         return actor(self.identity, self.issuer)
 
     def __str__(self) -> str:
-        return authorities.plain(f"{self.identity} by {self.issuer}")
+        return documents.plain(f"{self.identity} by {self.issuer}")
 
     def get(self, name: str) -> str:
         """A claim by its name; '' without it."""

@@ -211,8 +211,6 @@ Entry = Annotated[
 ]
 """Any of them."""
 
-_ADAPTER: TypeAdapter[Any] = TypeAdapter(Entry)
-
 
 def read(written: Mapping[str, Any], name: str, base: Path) -> Trusted:
     """An entry that stands alone, outside of a policy.
@@ -221,7 +219,7 @@ def read(written: Mapping[str, Any], name: str, base: Path) -> Trusted:
         UsageError: it is not in order.
     """
     try:
-        entry: _Entry = _ADAPTER.validate_python(dict(written))
+        entry: _Entry = TypeAdapter[Any](Entry).validate_python(dict(written))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"][1:])

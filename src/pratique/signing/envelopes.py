@@ -142,7 +142,7 @@ def read(bundle: bytes, *, what: str = "the bundle") -> Bundle:
         model = _Bundle.model_validate(documents.parse(bundle, what=what))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = documents.plain(".".join(str(part) for part in first["loc"]))
         raise Malformed(f"{what} is not a Sigstore v0.3 bundle: {where}: {first['msg']}") from error
     dsse, material = model.dsse_envelope, model.verification_material
     envelope = Envelope(

@@ -72,10 +72,10 @@ class Entry:
             )  # fmt: skip
         except ValidationError as error:
             first = error.errors()[0]
-            at = ".".join(str(part) for part in first["loc"])
+            at = documents.plain(".".join(str(part) for part in first["loc"]))
             raise Malformed(f"{what} carries a log entry that is not in order: {at}: {first['msg']}") from error
         except (ValueError, OverflowError, OSError) as error:
-            raise Malformed(f"{what} carries a log entry that is not in order: {error}") from error
+            raise Malformed(f"{what} carries a log entry that is not in order: {documents.plain(str(error))}") from error
 
     def log(self, logs: Iterable[Log], times: Sequence[datetime]) -> Log:
         """Step 1.
@@ -168,7 +168,9 @@ def _open_checkpoint(text: str, what: str) -> tuple[int, bytes, bytes, list[tupl
             signatures.append((raw[:4], raw[4:]))
         return int(lines[1]), _decode(lines[2]), f"{note}\n".encode(), signatures
     except ValueError as error:
-        raise NotLogged(f"the checkpoint of {what} is not in order: {error}", rule="checkpoint-invalid") from error
+        raise NotLogged(
+            f"the checkpoint of {what} is not in order: {documents.plain(str(error))}", rule="checkpoint-invalid"
+        ) from error
 
 
 def _decode(text: str) -> bytes:
@@ -182,7 +184,7 @@ _Whole = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class _Id(_Model):

@@ -17,8 +17,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pratique import documents
 from pratique.errors import CertificateRefused, UsageError
-from pratique.signing import authorities
 from pratique.signing.claims import Claims
 
 GITHUB = "https://token.actions.githubusercontent.com"
@@ -59,7 +59,7 @@ class Publisher:
         """
         for name, wanted in self.claims.items():
             if found.get(name) != wanted:
-                there = authorities.plain(found.get(name)) or "(none)"
+                there = documents.plain(found.get(name)) or "(none)"
                 raise CertificateRefused(
                     f"{what} is signed by {found}, whose {name.replace('_', ' ')} is {there}, not {wanted}",
                     rule="wrong-identity",

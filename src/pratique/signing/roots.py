@@ -195,7 +195,9 @@ def _decode(text: str) -> bytes:
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True)  # what a later version adds beside these changes nothing of what they mean
+    model_config = ConfigDict(
+        frozen=True, defer_build=True
+    )  # what a later version adds beside these changes nothing of what they mean
 
 
 class _Span(_Model):

@@ -13,6 +13,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from pratique import documents
 from pratique.errors import NotLogged
 from pratique.signing.envelopes import Bundle
 from pratique.signing.roots import Root
@@ -50,7 +51,8 @@ def ensure(bundle: Bundle, root: Root, times: Sequence[datetime]) -> None:
         kind, payload = verifier.verify_dsse(Theirs.from_json(bundle.raw), _SameCertificate(bundle))
     except Exception as error:  # it raises its own errors, pydantic's, and what its parsers come across
         raise NotLogged(
-            f"sigstore-python, asked for a second opinion, refuses {bundle.what}: {type(error).__name__}: {error}"[:600],
+            f"sigstore-python, asked for a second opinion, refuses {bundle.what}: "
+            f"{type(error).__name__}: {documents.plain(str(error))}",
             rule="second-opinion",
         ) from error
     if (kind, payload) != (bundle.envelope.payload_type, bundle.envelope.payload):

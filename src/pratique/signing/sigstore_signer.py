@@ -25,6 +25,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from pratique import documents
 from pratique.errors import CertificateRefused, Error, EvidenceError, ServiceError, UsageError
 from pratique.signing import envelopes, publishers
 from pratique.signing.claims import Claims
@@ -203,6 +204,6 @@ def _reported(doing: str) -> Iterator[None]:
         raise UsageError(f"that is no identity token that Sigstore takes: {error}", hint="has it expired?") from error
     except Exception as error:  # its own errors, and those of its HTTP client and of its parsers
         raise ServiceError(
-            f"cannot {doing}: {type(error).__name__}: {error}"[:600],
+            f"cannot {doing}: {type(error).__name__}: {documents.plain(str(error))}",
             hint="look at the services that the signing configuration names, and at the token",
         ) from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 from cryptography import x509
 
+from pratique import documents
 from pratique.errors import CertificateRefused, UsageError
 from pratique.signing import authorities
 from pratique.signing.authorities import extension, words
@@ -65,7 +66,7 @@ class Subject:
                 holds = Counter(_pairs(leaf.subject)) == _parts(wanted)
             else:
                 found = names.get_values_for_type(_KINDS[kind])
-                there, holds = authorities.plain(", ".join(found)), wanted in found
+                there, holds = documents.plain(", ".join(found)), wanted in found
             if not holds:
                 raise CertificateRefused(
                     f"{words(leaf)} has the {kind} {there or '(none)'}, not {wanted}", rule="certificate-subject"

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
+from pratique import documents
 from pratique.errors import Malformed, NotLogged
 from pratique.signing import authorities
 from pratique.signing.envelopes import Bundle
@@ -49,7 +50,7 @@ def moment(der: bytes, message: bytes, trusted: Sequence[x509.Certificate], what
         response = decode_timestamp_response(der)
         when: datetime = response.tst_info.gen_time
     except ValueError as error:
-        raise Malformed(f"{what} carries a timestamp that is not in order: {error}") from error
+        raise Malformed(f"{what} carries a timestamp that is not in order: {documents.plain(str(error))}") from error
     above = [one for one in trusted if authorities.is_authority(one)]
     own: list[x509.Certificate | None] = [one for one in trusted if not authorities.is_authority(one)] or [None]
     for leaf in own if above else []:
