@@ -257,7 +257,7 @@ def test_a_flood_of_findings_is_listed_in_part_and_counted_in_full(tmp_path: Pat
 def test_names_that_would_act_on_a_terminal_are_not_repeated(tmp_path: Path) -> None:
     module, name = "\x1b[2J\ud800".encode("utf-8", "surrogatepass"), b"x" * 200
     stream = b"\x80\x04\x8c%c%b\x8c%c%b\x93." % (len(module), module, len(name), name)
-    report = check(tmp_path, {"w.pkl": stream, "c.json": b'{"\\u001b[2J": {"auto_map": 1, "chat_template": "{{ \\ud800 }}"}}'})
+    report = check(tmp_path, {"w.pkl": stream, "c.json": b'{"\\u001b[2J": {"auto_map": 1, "chat_template": "{{ x }}"}}'})
     assert {finding.rule for finding in report.findings} >= {"pickle-global", "remote-code-reference", "template-in-json"}
     for finding in report.findings:
         assert f"{finding.message}{finding.where}".isprintable()
