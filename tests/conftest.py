@@ -57,6 +57,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # no test asks the real Hub, whatever it forgets
     for name in ("PRATIQUE_STORE", "PRATIQUE_KEY", "PRATIQUE_TRAINER_KEY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: None
+    )  # nobody pulls the plug; the wait for the disk is most of a test's time
     return home
 
 
