@@ -38,7 +38,8 @@ def default(profile: Profile, *, false_alarm_rate: float = 0.01, min_rows: int =
     Args:
         profile: what approved data looks like.
         false_alarm_rate: chance of a failing suite on a batch like the reference. The statistical expectations (drift, labels,
-            copies) share it equally (Bonferroni); schema and ranges have wide fixed margins instead.
+            copies) share it (Bonferroni); label noise has half of it, since a few wrong labels are the hardest to see. Schema
+            and ranges have wide fixed margins instead.
         min_rows: fewest rows of a batch.
 
     Raises:
@@ -166,17 +167,18 @@ def _statistical(profile: Profile, false_alarm_rate: float) -> list[Any]:
 
     from pratique import expectations as ours
 
-    kinds: list[Any] = [ours.ExpectTableRowsToBeDistinct]
+    quiet = {"severity": FailureSeverity.WARNING}
+    kinds: list[tuple[Any, int, dict[str, Any]]] = [(ours.ExpectTableRowsToBeDistinct, 1, quiet)]
     if profile.features:
-        kinds.append(ours.ExpectTableDriftToBeWithinProfile)
+        kinds.append((ours.ExpectTableDriftToBeWithinProfile, 1, {}))
     if profile.label is not None:
-        kinds.append(ours.ExpectTableLabelPriorsToMatchProfile)
+        kinds.append((ours.ExpectTableLabelPriorsToMatchProfile, 1, {}))
         if profile.sample is not None:
-            kinds.append(ours.ExpectLabelsToConformToReference)
+            kinds.append((ours.ExpectLabelsToConformToReference, 4, {}))
     if profile.neighbours is not None:
-        kinds.append(ours.ExpectNearDuplicateClustersToBeSmallerThan)
-    repeats_matter_less = {ours.ExpectTableRowsToBeDistinct: {"severity": FailureSeverity.WARNING}}
-    return [kind(profile=PROFILE, alpha=false_alarm_rate / len(kinds), **repeats_matter_less.get(kind, {})) for kind in kinds]
+        kinds.append((ours.ExpectNearDuplicateClustersToBeSmallerThan, 1, {}))
+    part = false_alarm_rate / sum(weight for _, weight, _ in kinds)
+    return [kind(profile=PROFILE, alpha=part * weight, **more) for kind, weight, more in kinds]
 
 
 def ranges(columns: list[Column]) -> list[tuple[str, float | None, float | None]]:

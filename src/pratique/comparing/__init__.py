@@ -4,6 +4,7 @@
     drift      two rows of counts: significance and effect; Holm's correction for a family of columns
     encoding   rows as small integers, so that distances are the same on every machine
     labels     rows that sit among rows of another label: a test of "more of them than before"
+    tops       whether the highest scores are those of new rows
     copies     exact and near duplicates, and how many of them a reference explains
 
 Imported inside functions only: these modules import numpy, pandas and scipy.

@@ -81,7 +81,10 @@ def _linked(rows: NDArray[np.int16], radius: float) -> NDArray[np.int64]:
 
     group = np.arange(len(rows))
     for part in blocks(len(rows)):
-        source, target = np.nonzero(squared_distances(rows[part], rows) <= radius**2)
+        close = squared_distances(rows[part], rows) <= radius**2
+        source, target = np.nonzero(close & (group[part, None] != group))  # only what is not linked yet
+        if not len(source):
+            continue
         first = np.unique(group, return_index=True)[1][group]  # keeps what earlier blocks have linked
         links = np.concatenate([source + part.start, np.arange(len(rows))]), np.concatenate([target, first])
         graph = coo_array((np.ones(len(links[0]), dtype=bool), links), shape=(len(rows), len(rows)))
