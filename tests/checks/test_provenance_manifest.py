@@ -132,7 +132,7 @@ def test_a_manifest_does_not_stand_in_for_an_oms_signature(dataset: Path) -> Non
     report = look(dataset, signature="model.sig")
     assert rules(report) == [("unsigned", "")]
     (dataset / manifests.SIGNATURE).rename(dataset / "model.sig")
-    assert rules(look(dataset, signature="model.sig")) == [("malformed-signature", "model.sig")]
+    assert rules(look(dataset, signature="model.sig")) == [("wrong-predicate", "model.sig")]
 
 
 def test_another_dataset_of_the_same_publisher(dataset: Path) -> None:
@@ -240,3 +240,29 @@ def test_every_rule_of_a_description_is_weighed() -> None:
     from pratique.checks.provenance import describing
 
     assert set(describing._WEIGHTS) == set(croissant.RULES)
+
+
+# --- names before bytes -------------------------------------------------------------------------------------------------
+
+
+def test_a_giant_beside_a_signed_dataset_is_not_read(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a signed file that became one: a manifest has sizes."""
+    from pratique import artifacts, deliveries
+    from pratique.errors import ArtifactRefused
+
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a byte was read")
+
+    assert deliveries.delivery(dataset, [PUBLISHER.trusted("publisher")]).data["signed_files"] == 4
+    for name, rule in (("giant.parquet", "file-unsigned"), (".git/giant", "git-file-unsigned"), ("labels.csv", "file-changed")):
+        folder_of(dataset, {name: b""})
+        with (dataset / name).open("r+b") as stream:
+            stream.truncate(6 << 30)
+        with monkeypatch.context() as patched:
+            patched.setattr(artifacts, "_read", never)
+            with pytest.raises(ArtifactRefused, match="nothing was read") as caught:
+                deliveries.delivery(dataset, [PUBLISHER.trusted("publisher")])
+        assert caught.value.rule == rule
+        (dataset / name).unlink()
+        if name.startswith(".git/"):
+            (dataset / ".git").rmdir()
