@@ -20,8 +20,12 @@ from .markdown import PAGES, ROOT, plain, play, table, tables
 
 CHECKS = sorted(page for page in ROOT.glob("docs/checks/*.md") if not page.stem.endswith("-attacks"))
 PLAYED = (
-    "docs/policy.md", "docs/sources.md", "docs/trust.md",
-    "docs/checks/artifact.md", "docs/checks/lineage.md", "docs/checks/provenance.md",
+    "docs/policy.md",
+    "docs/sources.md",
+    "docs/trust.md",
+    "docs/checks/artifact.md",
+    "docs/checks/lineage.md",
+    "docs/checks/provenance.md",
 )
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#]*)(?:#([^)]*))?\)")
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")

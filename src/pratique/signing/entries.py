@@ -24,10 +24,12 @@ from pratique import settings
 from pratique.errors import UsageError
 from pratique.signing import authorities, publishers
 from pratique.signing.certificates import TrustedCertificate, load_pem
+from pratique.signing.choosing import gate_signer
 from pratique.signing.claims import actor
 from pratique.signing.keyless import TrustedIdentity
-from pratique.signing.keys import TrustedKey, own_signer
+from pratique.signing.keys import TrustedKey
 from pratique.signing.publishers import Publisher
+from pratique.signing.signers import trust_in
 from pratique.signing.subjects import Subject
 from pratique.signing.trusting import Trusted
 
@@ -68,8 +70,13 @@ class OwnEntry(_Entry):
     """Its key is made on first use."""
 
     def trusted(self, name: str, base: Path) -> Trusted:
-        """Read, or make, the key."""
-        return own_signer(settings.gate_key()).trusted(name)
+        """Read, or make, the key; or by the certificate, if the environment says that the gate signs by one."""
+        if settings.signing_config():
+            raise UsageError(
+                "this machine's gate signs keyless, and only Sigstore knows as whom",
+                hint="name its identity instead of `own: true`, such as {github: org/repo, root: trusted_root.json}",
+            )
+        return trust_in(gate_signer(), name)
 
 
 class CertificateEntry(_Entry):
