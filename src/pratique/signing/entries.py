@@ -138,6 +138,8 @@ class GitHubEntry(_Keyless):
     """Name of the file below `.github/workflows`; any workflow if left out."""
     ref: str = ""
     """Such as `refs/heads/main` or `refs/tags/v1`; any branch or tag if left out."""
+    environment: str = ""
+    """The deployment environment that the job must have run in; any, or none, if left out."""
     runner: Literal["", "github-hosted", "self-hosted"] = ""
     """Where it must have run; anywhere if left out."""
     owner_id: str = ""
@@ -152,8 +154,8 @@ class GitHubEntry(_Keyless):
     def publisher(self) -> Publisher:
         """Who it must be."""
         return publishers.github(
-            self.github, workflow=self.workflow, ref=self.ref, runner=self.runner, owner_id=self.owner_id,
-            repository_id=self.repository_id, issuer=self.issuer, host=self.host,
+            self.github, workflow=self.workflow, ref=self.ref, environment=self.environment, runner=self.runner,
+            owner_id=self.owner_id, repository_id=self.repository_id, issuer=self.issuer, host=self.host,
         )  # fmt: skip
 
 
@@ -166,12 +168,14 @@ class GitLabEntry(_Keyless):
     """Path of the CI configuration, such as `.gitlab-ci.yml`; any if left out."""
     ref: str = ""
     """Such as `refs/heads/main`; any branch or tag if left out."""
+    environment: str = ""
+    """The deployment environment that the job must have run in; any, or none, if left out."""
     host: _Text = publishers.GITLAB
     """Another instance, which is its own issuer."""
 
     def publisher(self) -> Publisher:
         """Who it must be."""
-        return publishers.gitlab(self.gitlab, config=self.config, ref=self.ref, host=self.host)
+        return publishers.gitlab(self.gitlab, config=self.config, ref=self.ref, environment=self.environment, host=self.host)
 
 
 class GoogleEntry(_Keyless):
