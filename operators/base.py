@@ -31,7 +31,7 @@ from pratique.errors import Error, UsageError
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
-    from pratique.signing import KeySigner
+    from pratique.signing import Signer
 
 BASELINE = "baseline"
 """Stands for the policy that ships with the package, where an operator takes the path of a policy."""
@@ -141,16 +141,17 @@ def given(name: str, value: str | XComArg | None) -> str:
 
 
 @contextmanager
-def as_gate(key: str | None) -> Iterator[KeySigner]:
+def as_gate(key: str | None) -> Iterator[Signer]:
     """Sign with the given key; it is "this machine's own gate key" for as long as that lasts.
 
     Raises:
         UsageError: no such file, or not such a key. A mistyped path must not become a key that is made on first use.
     """
-    from pratique import settings, signing
+    from pratique import signing
+    from pratique.signing.choosing import gate_signer
 
     if not key:
-        yield signing.own_signer(settings.gate_key())
+        yield gate_signer()
         return
     before = os.environ.get("PRATIQUE_KEY")
     signer = signing.KeySigner.load(Path(key).expanduser())

@@ -55,7 +55,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     monkeypatch.setenv("PRATIQUE_HOME", str(home))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # no test asks the real Hub, whatever it forgets
-    for name in ("PRATIQUE_STORE", "PRATIQUE_KEY", "PRATIQUE_TRAINER_KEY"):
+    for name in (
+        "PRATIQUE_STORE", "PRATIQUE_KEY", "PRATIQUE_TRAINER_KEY", "PRATIQUE_CERTIFICATE", "PRATIQUE_SIGNING_CONFIG",
+        "PRATIQUE_TRUSTED_ROOT", "PRATIQUE_TOKEN_FROM", "PRATIQUE_IDENTITY_TOKEN", "SIGSTORE_IDENTITY_TOKEN",
+    ):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(
         os, "fsync", lambda handle: None

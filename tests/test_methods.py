@@ -358,3 +358,80 @@ def test_each_refusal_of_a_certificate_or_an_identity_is_a_finding_of_its_own_na
     fake.faults.add(Fault.PROOF_WRONG)
     (model / "model.sig").write_bytes(fake.seal(payload, tokens.github("acme/models")))
     assert look(model, fake.trusted("it", publishers.github("acme/models"))) == ["inclusion-proof-invalid"]
+
+
+# --- the gate's own signer, as the environment says
+
+
+@pytest.fixture
+def environment(fake: FakeSigstore, tmp_path: Path) -> dict[str, dict[str, str]]:
+    written = fake.write(tmp_path / "env", tokens.github("acme/gate"))
+    signer = ROOT.signer("CN=gate,O=Acme")
+    signer.key.save(tmp_path / "env" / "gate.key")
+    certificate = write_pem(tmp_path / "env" / "gate.pem", signer.chain)
+    return {
+        "key": {"PRATIQUE_KEY": str(tmp_path / "env" / "gate.key")},
+        "certificate": {"PRATIQUE_KEY": str(tmp_path / "env" / "gate.key"), "PRATIQUE_CERTIFICATE": str(certificate)},
+        "keyless": {
+            "PRATIQUE_SIGNING_CONFIG": str(written.signing_config), "PRATIQUE_TRUSTED_ROOT": str(written.trusted_root),
+            "PRATIQUE_TOKEN_FROM": str(written.token),
+        },
+    }  # fmt: skip
+
+
+ENTRIES = {
+    "key": "{own: true}",
+    "certificate": '{certificate: roots.pem, subject: "CN=gate,O=Acme"}',
+    "keyless": "{github: acme/gate, root: trusted_root.json}",
+}
+
+
+@each
+def test_a_gate_signs_as_the_environment_says(
+    method: str, environment: Any, parties: Any, write: Any, model: Path, store: Store, shape: str,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
+    for name, value in environment[method].items():
+        monkeypatch.setenv(name, value)
+    policy = write(Party("gate", method, KeySigner.generate(), ENTRIES[method]), rest=SHAPE)
+    assert pass_gate(str(model), policy=policy, store=store).verdict.admitted
+    done = promote(str(model), policy=policy, destination=str(tmp_path / "production"), store=store)
+    assert read_channel(str(tmp_path / "production"), "production", [policy.trust["gate"]]).statement == done.clearance
+
+
+def test_own_is_the_certificate_too_and_never_a_guess_about_an_identity(
+    environment: Any, parties: Any, write: Any, model: Path, store: Store, shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Party("gate", "key", KeySigner.generate(), "{own: true}")
+    with monkeypatch.context() as patched:
+        for name, value in environment["certificate"].items():
+            patched.setenv(name, value)
+        policy = write(own, rest=SHAPE)
+        assert policy.trust["gate"].method == "certificate"
+        assert pass_gate(str(model), policy=policy, store=store).verdict.admitted
+    for name, value in environment["keyless"].items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(PolicyError, match="signs keyless"):
+        write(own, rest=SHAPE)
+
+
+def test_an_environment_that_says_two_things_at_once(environment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pratique.signing.choosing import gate_signer
+
+    for name, value in {**environment["keyless"], **environment["key"]}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match="with a key and keyless"):
+        gate_signer()
+    monkeypatch.delenv("PRATIQUE_KEY")
+    monkeypatch.delenv("PRATIQUE_SIGNING_CONFIG")
+    with pytest.raises(UsageError, match="--signing-config"):
+        gate_signer()
+
+
+def test_a_key_that_is_not_there_is_not_made_where_none_is_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pratique.signing.choosing import gate_signer
+
+    monkeypatch.setenv("PRATIQUE_KEY", str(tmp_path / "mistyped.key"))
+    with pytest.raises(UsageError, match="cannot read the key"):
+        gate_signer(make=False)
+    assert not (tmp_path / "mistyped.key").exists()

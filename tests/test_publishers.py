@@ -46,6 +46,15 @@ def test_github_asks_for_what_is_written_and_for_nothing_else() -> None:
         assert not holds(publishers.github(repository), token)
 
 
+@pytest.mark.parametrize(("make", "token"), [(publishers.github, tokens.github), (publishers.gitlab, tokens.gitlab)])
+def test_a_job_outside_of_the_environment_that_reviewers_guard(make: Any, token: Any) -> None:
+    guarded = make("acme/models", environment="release")
+    assert holds(guarded, token("acme/models", environment="release"))
+    assert not holds(guarded, token("acme/models", environment="staging"))
+    assert not holds(guarded, token("acme/models"))
+    assert holds(make("acme/models"), token("acme/models", environment="release"))
+
+
 def test_a_repository_whose_name_was_taken_over_has_another_number() -> None:
     token = tokens.github("acme/models", repository_owner_id="666")
     assert holds(publishers.github("acme/models"), token)

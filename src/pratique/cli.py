@@ -501,9 +501,9 @@ def _named(named: Any) -> Any:
 
 
 def _signer(named: Any) -> Any:
-    from pratique import settings, signing
+    from pratique.signing.choosing import gate_signer
 
-    return named.choose() or signing.own_signer(settings.gate_key())
+    return named.choose() or gate_signer()
 
 
 def _pair(text: str) -> tuple[str, Any]:

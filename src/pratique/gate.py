@@ -19,13 +19,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from pratique import checking, settings, signing
+from pratique import checking, signing
 from pratique.artifacts import Artifact, Limits, Progress, open_artifact
 from pratique.errors import ArtifactRefused, CheckError, Denied, PolicyError, StoreError
 from pratique.judging import NO_ANSWER, Verdict, decide
 from pratique.listing import Listing
 from pratique.policies import Policy
 from pratique.signing import INTOTO, Signer
+from pratique.signing.choosing import gate_signer
 from pratique.statements import Clearance, Evidence, Vouched
 from pratique.store import MAX_BUNDLE, Store
 from pratique.vouching import collect
@@ -98,7 +99,7 @@ def pass_gate(
     """
     policy = policy or Policy.baseline()
     store = store or Store()
-    signer = signer or signing.own_signer(settings.gate_key())
+    signer = signer or gate_signer()
     now = now or datetime.now(timezone.utc)
     _ensure_trusted(policy, signer)
 

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from pratique import settings, signing
+from pratique import signing
 from pratique.artifacts import Artifact, Limits, Progress, Subject, open_artifact
 from pratique.channels import Channel
 from pratique.clearing import ensure_clearance
@@ -31,6 +31,7 @@ from pratique.gate import cleared
 from pratique.judging import Verdict, decide
 from pratique.policies import Policy
 from pratique.signing import INTOTO, Signer, Trusted
+from pratique.signing.choosing import gate_signer
 from pratique.statements import Clearance, Evidence, Vouched
 from pratique.store import Store
 from pratique.vouching import collect
@@ -85,7 +86,7 @@ def promote(
     """
     line, place = Channel(destination, channel), Destination(destination)
     store = store or Store()
-    signer = signer or signing.own_signer(settings.gate_key())
+    signer = signer or gate_signer()
     own = signing.trust_in(signer, "this promoter")
     now, started = now or datetime.now(timezone.utc), time.time()
 

@@ -5,6 +5,10 @@
 | PRATIQUE_HOME | keys, snapshots and the default store | `~/.pratique` |
 | PRATIQUE_STORE | evidence store, any fsspec URI | `$PRATIQUE_HOME/store` |
 | PRATIQUE_KEY | private key that signs the gate's evidence | `$PRATIQUE_HOME/keys/gate.key`, made on first use |
+| PRATIQUE_CERTIFICATE | PEM file of the certificate for that key and of those above it: the gate signs by certificate | none |
+| PRATIQUE_SIGNING_CONFIG | Sigstore's services: the gate signs keyless | none |
+| PRATIQUE_TRUSTED_ROOT | Sigstore's trusted root, for signing keyless | none |
+| PRATIQUE_TOKEN_FROM | where the token for that is: a file, `env` (PRATIQUE_IDENTITY_TOKEN) or `ambient` | `ambient` |
 
 Where artifacts come from (`pratique.sources`), under the names that the services' own tools use where there are such. A
 secret is sent to the service that it is for, and to nobody else; files in your home folder are not searched for any.
@@ -47,6 +51,31 @@ def store_uri() -> str:
 def gate_key() -> Path:
     """The private key of this machine's own gate."""
     return Path(os.environ.get("PRATIQUE_KEY") or home() / "keys" / "gate.key")
+
+
+def gate_certificate() -> Path | None:
+    """The certificate for that key; None to sign by the key alone."""
+    return _path("PRATIQUE_CERTIFICATE")
+
+
+def signing_config() -> Path | None:
+    """Where Sigstore's services are; None to sign with a key."""
+    return _path("PRATIQUE_SIGNING_CONFIG")
+
+
+def trusted_root() -> Path | None:
+    """Sigstore's trusted root, for whoever signs keyless."""
+    return _path("PRATIQUE_TRUSTED_ROOT")
+
+
+def token_from() -> str:
+    """Where the identity token for that is."""
+    return os.environ.get("PRATIQUE_TOKEN_FROM") or "ambient"
+
+
+def _path(name: str) -> Path | None:
+    value = os.environ.get(name)
+    return Path(value) if value else None
 
 
 def snapshots() -> Path:

@@ -28,6 +28,7 @@ _NAMES = {
     20: "trigger",
     21: "run",
     22: "visibility",
+    23: "environment",
 }
 """Extensions that hold a UTF8String, by the last number of their OID."""
 

@@ -24,10 +24,12 @@ from pratique import settings
 from pratique.errors import UsageError
 from pratique.signing import authorities, publishers
 from pratique.signing.certificates import TrustedCertificate, load_pem
+from pratique.signing.choosing import gate_signer
 from pratique.signing.claims import actor
 from pratique.signing.keyless import TrustedIdentity
-from pratique.signing.keys import TrustedKey, own_signer
+from pratique.signing.keys import TrustedKey
 from pratique.signing.publishers import Publisher
+from pratique.signing.signers import trust_in
 from pratique.signing.subjects import Subject
 from pratique.signing.trusting import Trusted
 
@@ -68,8 +70,13 @@ class OwnEntry(_Entry):
     """Its key is made on first use."""
 
     def trusted(self, name: str, base: Path) -> Trusted:
-        """Read, or make, the key."""
-        return own_signer(settings.gate_key()).trusted(name)
+        """Read, or make, the key; or by the certificate, if the environment says that the gate signs by one."""
+        if settings.signing_config():
+            raise UsageError(
+                "this machine's gate signs keyless, and only Sigstore knows as whom",
+                hint="name its identity instead of `own: true`, such as {github: org/repo, root: trusted_root.json}",
+            )
+        return trust_in(gate_signer(), name)
 
 
 class CertificateEntry(_Entry):
@@ -131,6 +138,8 @@ class GitHubEntry(_Keyless):
     """Name of the file below `.github/workflows`; any workflow if left out."""
     ref: str = ""
     """Such as `refs/heads/main` or `refs/tags/v1`; any branch or tag if left out."""
+    environment: str = ""
+    """The deployment environment that the job must have run in; any, or none, if left out."""
     runner: Literal["", "github-hosted", "self-hosted"] = ""
     """Where it must have run; anywhere if left out."""
     owner_id: str = ""
@@ -145,8 +154,8 @@ class GitHubEntry(_Keyless):
     def publisher(self) -> Publisher:
         """Who it must be."""
         return publishers.github(
-            self.github, workflow=self.workflow, ref=self.ref, runner=self.runner, owner_id=self.owner_id,
-            repository_id=self.repository_id, issuer=self.issuer, host=self.host,
+            self.github, workflow=self.workflow, ref=self.ref, environment=self.environment, runner=self.runner,
+            owner_id=self.owner_id, repository_id=self.repository_id, issuer=self.issuer, host=self.host,
         )  # fmt: skip
 
 
@@ -159,12 +168,14 @@ class GitLabEntry(_Keyless):
     """Path of the CI configuration, such as `.gitlab-ci.yml`; any if left out."""
     ref: str = ""
     """Such as `refs/heads/main`; any branch or tag if left out."""
+    environment: str = ""
+    """The deployment environment that the job must have run in; any, or none, if left out."""
     host: _Text = publishers.GITLAB
     """Another instance, which is its own issuer."""
 
     def publisher(self) -> Publisher:
         """Who it must be."""
-        return publishers.gitlab(self.gitlab, config=self.config, ref=self.ref, host=self.host)
+        return publishers.gitlab(self.gitlab, config=self.config, ref=self.ref, environment=self.environment, host=self.host)
 
 
 class GoogleEntry(_Keyless):

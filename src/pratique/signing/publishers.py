@@ -3,7 +3,7 @@
 | written in a policy | must be claimed by the certificate |
 |---|---|
 | `identity: X, issuer: Y` | exactly that identity, by exactly that issuer |
-| `github: org/repo` [, `workflow`, `ref`, `runner` ...] | that repository; the workflow file in it; the branch or tag |
+| `github: org/repo` [, `workflow`, `ref`, `environment` ...] | that repository; the workflow file in it; the branch or tag |
 | `gitlab: group/project` [, `config`, `ref`] | that project; the CI configuration in it; the branch or tag |
 | `google: account@project.iam.gserviceaccount.com` | that service account, by Google |
 | `email: dev@example.com, issuer: Y` | that address, by exactly that issuer |
@@ -90,6 +90,7 @@ def github(
     *,
     workflow: str = "",
     ref: str = "",
+    environment: str = "",
     runner: str = "",
     owner_id: str = "",
     repository_id: str = "",
@@ -102,6 +103,7 @@ def github(
         repository: `organisation/repository`.
         workflow: name of the file below `.github/workflows`; any workflow of the repository if left out.
         ref: such as `refs/heads/main`; any branch or tag if left out.
+        environment: the deployment environment that the job ran in, which may ask for a reviewer; any, or none, if left out.
         runner: `github-hosted` or `self-hosted`; any if left out.
         owner_id: the number of the organisation, which stays when its name is given to somebody else.
         repository_id: the number of the repository, likewise.
@@ -111,26 +113,32 @@ def github(
     url = f"{host}/{_slug(repository)}"
     path = f"{url}/.github/workflows/{workflow}" if workflow else ""
     claims = {
-        "issuer": issuer, "repository": url, "build_config_path": path, "ref": ref, "runner": runner,
-        "owner_id": owner_id, "repository_id": repository_id,
+        "issuer": issuer, "repository": url, "build_config_path": path, "ref": ref, "environment": environment,
+        "runner": runner, "owner_id": owner_id, "repository_id": repository_id,
     }  # fmt: skip
-    words = f"GitHub Actions of {repository}{f', workflow {workflow}' if workflow else ''}{f', {ref}' if ref else ''}"
+    words = ", ".join((f"GitHub Actions of {repository}", *_words(workflow=workflow, ref=ref, environment=environment)))
     return Publisher(claims=_given(claims), words=words)
 
 
-def gitlab(project: str, *, config: str = "", ref: str = "", host: str = GITLAB) -> Publisher:
+def gitlab(project: str, *, config: str = "", ref: str = "", environment: str = "", host: str = GITLAB) -> Publisher:
     """GitLab CI in a project.
 
     Args:
         project: `group/project`, or with subgroups.
         config: path of the CI configuration, such as `.gitlab-ci.yml`; any if left out.
         ref: such as `refs/heads/main`; any branch or tag if left out.
+        environment: the deployment environment that the job ran in; any, or none, if left out.
         host: another instance, which is its own issuer.
     """
     url = f"{host}/{_slug(project)}"
     path = f"{url}//{config}" if config else ""
-    words = f"GitLab CI of {project}{f', {config}' if config else ''}{f', {ref}' if ref else ''}"
-    return Publisher(claims=_given({"issuer": host, "repository": url, "build_config_path": path, "ref": ref}), words=words)
+    claims = {"issuer": host, "repository": url, "build_config_path": path, "ref": ref, "environment": environment}
+    words = ", ".join((f"GitLab CI of {project}", *_words(config=config, ref=ref, environment=environment)))
+    return Publisher(claims=_given(claims), words=words)
+
+
+def _words(**given: str) -> list[str]:
+    return [value if name == "ref" else f"{name} {value}" for name, value in given.items() if value]
 
 
 def _given(claims: Mapping[str, str]) -> dict[str, str]:

@@ -24,7 +24,7 @@ from typing import Any
 
 import click
 
-from pratique import checking, documents, promotion, reports, settings, signing
+from pratique import checking, documents, promotion, reports, signing
 from pratique import training as recording
 from pratique.artifacts import Kind, open_artifact
 from pratique.clearing import ensure_clearance
@@ -33,6 +33,7 @@ from pratique.gate import Admission, observe, pass_gate
 from pratique.judging import decide
 from pratique.policies import Policy
 from pratique.signing import INTOTO, KeySigner, Signer
+from pratique.signing.choosing import gate_signer
 from pratique.statements import Clearance, Evidence, Vouched
 from pratique.steps.handing import Handle, Tally, bundle_in, count, hand_over, source, write_bundle
 from pratique.store import Store
@@ -90,7 +91,7 @@ def check(
     with _step(key):
         run = _run(run_id)
         question = _question(name, policy, asked, kind, deny_at)  # 1
-        shelf, signer = Store(store), signing.own_signer(settings.gate_key())
+        shelf, signer = Store(store), gate_signer()
         _ensure_counts(name, question, signer)
         opened = open_artifact(source(artifact), kind=question.subject)
         seen = observe(name, opened, question, store=shelf.uri, run_id=run)
@@ -233,7 +234,7 @@ def promote(
     """
     with _step(key):
         run, chosen, shelf = _run(run_id), _policy(policy), Store(store)
-        signer = KeySigner.load(settings.gate_key())
+        signer = gate_signer(make=False)
         subject = _cleared(clearance, chosen, run).subject  # 1
         done = promotion.promote(  # 2
             source(model), policy=chosen, destination=_given("destination", destination), channel=channel, store=shelf,

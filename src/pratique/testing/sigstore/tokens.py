@@ -78,7 +78,7 @@ def _github(claims: Claims) -> dict[int, str]:
         16: f"{host}/{claims['repository_owner']}", 17: claims["repository_owner_id"], 18: f"{host}/{claims['workflow_ref']}",
         19: claims["workflow_sha"], 20: claims["event_name"],
         21: f"{repository}/actions/runs/{claims['run_id']}/attempts/{claims['run_attempt']}",
-        22: claims["repository_visibility"],
+        22: claims["repository_visibility"], **_environment(claims),
     }  # fmt: skip
 
 
@@ -90,8 +90,13 @@ def _gitlab(claims: Claims) -> dict[int, str]:
         12: f"{host}/{claims['project_path']}", 13: claims["sha"], 14: claims["ref_path"], 15: claims["project_id"],
         16: f"{host}/{claims['namespace_path']}", 17: claims["namespace_id"], 18: config, 19: claims["ci_config_sha"],
         20: claims["pipeline_source"], 21: f"{host}/{claims['project_path']}/-/jobs/{claims['job_id']}",
-        22: claims["project_visibility"],
+        22: claims["project_visibility"], **_environment(claims),
     }  # fmt: skip
+
+
+def _environment(claims: Claims) -> dict[int, str]:
+    """The deployment environment, for a job that has one."""
+    return {23: claims["environment"]} if "environment" in claims else {}
 
 
 def issue(claims: Claims, now: int, key: ec.EllipticCurvePrivateKey, *, minutes: int = 10) -> str:
