@@ -14,6 +14,7 @@ from pratique.testing import folder_of
 from tests.conftest import Pratique
 
 GIGABYTE = 1 << 30
+DIGEST = "sha256:" + "0" * 64
 
 # --- what can be wrong with a thing -------------------------------------------------------------------------------------
 
@@ -54,7 +55,8 @@ def loop(path: Path) -> None:
 
 
 def link(path: Path) -> None:
-    path.symlink_to("/etc/passwd")
+    path.with_name("elsewhere").write_bytes(b"1")
+    path.symlink_to(path.with_name("elsewhere"))
 
 
 def pipe(path: Path) -> None:
@@ -108,7 +110,9 @@ ARTIFACTS: list[Wrong] = [
     escapes_inside, bytes_inside,
 ]  # fmt: skip
 
-NO_FOLDER: list[Wrong] = [missing, empty_folder, link, pipe, closed, below_a_file, long_name, loop]
+NO_FOLDER: list[Wrong] = [missing, empty_folder, loop, link, pipe, closed, below_a_file, long_name]
+NO_BUNDLE: list[Wrong] = [empty, junk, deep]
+NOWHERE: list[Wrong] = [missing, loop, below_a_file, long_name]
 
 # --- where each command can be given it ---------------------------------------------------------------------------------
 
@@ -117,7 +121,9 @@ TO = ["--store", "{store}", "--to", "{to}"]
 COMMANDS: dict[str, tuple[list[str], list[Wrong], dict[Wrong, int], int]] = {
     # name: (words, what is wrong with {bad}, exit codes that differ, the exit code otherwise)
     "digest an artifact": (["digest", "{bad}"], ARTIFACTS, {}, 3),
-    "sign a folder": (["sign", "{bad}", "--key", "{key}"], ARTIFACTS, dict.fromkeys(NO_FOLDER, 2), 3),
+    "sign a folder": (
+        ["sign", "{bad}", "--key", "{key}"], [one for one in ARTIFACTS if one is not link], {empty_folder: 2, loop: 2}, 3,
+    ),
     "sign with a key": (["sign", "{model}", "--key", "{bad}"], FILES, {}, 2),
     "verify a statement": (["verify", "{bad}", "--trust", "{pub}"], FILES, {empty: 5, junk: 5, deep: 5, folder: 5}, 3),
     "verify a folder": (["verify", "{bad}", "--trust", "{pub}"], [linked_inside, closed_inside, bytes_inside], {}, 3),
@@ -135,6 +141,22 @@ COMMANDS: dict[str, tuple[list[str], list[Wrong], dict[Wrong, int], int]] = {
     "check a policy": (["policy", "check", "{bad}"], FILES, {}, 2),
     "explain a policy": (["policy", "explain", "{bad}"], FILES, {}, 2),
     "show a key": (["keys", "show", "{bad}"], FILES, {}, 2),
+    "verify by a policy's trust": (["verify", "{model}", "--trust-policy", "{bad}"], FILES, {}, 2),
+    "verify a detached signature": (
+        ["verify", "{model}", "--signature", "{bad}", "--trust", "{pub}"], FILES,
+        {**dict.fromkeys([*NO_BUNDLE, gigabyte], 5), **dict.fromkeys(NOWHERE, 2)}, 3,
+    ),
+    "sign by a certificate": (["sign", "{model}", "--key", "{key}", "--certificate", "{bad}"], FILES, {}, 2),
+    "show a trusted root": (["trust", "show", "{bad}"], FILES, {}, 2),
+    "unpack a bundle": (["dsse", "{bad}", "--trust", "{pub}", "-o", "{tmp}/p.json"], FILES, dict.fromkeys(NO_BUNDLE, 5), 2),
+    "sign a manifest": (["manifest", "sign", "{bad}", "--key", "{key}"], ARTIFACTS, dict.fromkeys(NO_FOLDER, 2), 3),
+    "verify a manifest": (["manifest", "verify", "{bad}", "--trust", "{pub}"], ARTIFACTS, {}, 3),
+    "prove with a manifest": (["manifest", "prove", "{bad}", "x", "--trust", "{pub}", "-o", "{tmp}/p.json"], ARTIFACTS, {}, 3),
+    "audit a manifest": (["manifest", "audit", "{bad}", "--trust", "{pub}"], ARTIFACTS, {}, 3),
+    "report on a store": (
+        ["report", DIGEST, "--trust", "{pub}", "--store", "{bad}", "-o", "{tmp}/p.json"], EVERYWHERE,
+        {missing: 5, empty_folder: 5, folder: 5}, 3,
+    ),
 }  # fmt: skip
 
 
@@ -206,6 +228,16 @@ EMPTY: list[list[str]] = [
     ["policy", "explain", ""],
     ["keys", "new", ""],
     ["keys", "show", ""],
+    ["report", "", "--trust", "{pub}", "-o", "p.html"],
+    ["trust", "show", ""],
+    ["trust", "fetch", "{model}", "--url", ""],
+    ["dsse", "", "--trust", "{pub}", "-o", "p.json"],
+    ["verify", "{model}", "--trust", "{pub}", "--trust-policy", ""],
+    ["sign", "{model}", "--key", "{key}", "--version", ""],
+    ["sign", "{model}", "--key", "{key}", "--signature", ""],
+    ["gate", "{model}", "--policy", "{policy}", "--identity-token", ""],
+    ["manifest", "sign", "", "--key", "{key}"],
+    ["manifest", "verify", "", "--trust", "{pub}"],
 ]
 
 

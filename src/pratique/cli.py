@@ -70,16 +70,16 @@ def digest(artifact: str, kind: Any, form: str) -> None:
 @cli.command()
 @click.argument("folder", type=PATH)
 @signs("")
-@click.option("--signature", default="", help="Signature file, relative to FOLDER. [default: model.sig; of a file, FILE.sig]")
+@click.option("--signature", type=GIVEN, help="Signature file, relative to FOLDER. [default: model.sig; of a file, FILE.sig]")
 @click.option("--hash", "hash_type", type=HASHES, default="sha256", show_default=True, help="How files become digests.")
 @click.option("--shards", is_flag=True, help="A digest for each part of a large file instead of one for the whole.")
 @click.option("--shard-size", type=click.IntRange(min=1), help="With --shards: bytes of a part. [default: 1000000000]")
 @click.option("--ignore", type=GIVEN, multiple=True, help="Relative path to leave out (repeatable); the signature says so.")
-@click.option("--version", default="", help="Which version it is, such as 1.4.0: a policy can refuse older ones.")
+@click.option("--version", type=GIVEN, help="Which version it is, such as 1.4.0: a policy can refuse older ones.")
 @_format
 def sign(
-    folder: Path, named: Any, signature: str, hash_type: str, shards: bool, shard_size: int | None, ignore: tuple[str, ...],
-    version: str, form: str,
+    folder: Path, named: Any, signature: str | None, hash_type: str, shards: bool, shard_size: int | None,
+    ignore: tuple[str, ...], version: str | None, form: str,
 ) -> None:  # fmt: skip
     """Sign a model or dataset, a folder or one file (OpenSSF Model Signing v1.0), and write the signature."""
     from pratique import oms
@@ -88,7 +88,7 @@ def sign(
         raise errors.UsageError("--shard-size goes with --shards")
     signer = _named(named)
     hashing = oms.Hashing(hash_type=hash_type, shard_size=(shard_size or oms.SHARD_SIZE) if shards else 0)
-    written = oms.write_signature(folder, signer, name=signature, hashing=hashing, ignore=ignore, version=version)
+    written = oms.write_signature(folder, signer, name=signature or "", hashing=hashing, ignore=ignore, version=version or "")
     ending.tell(form, {"signature": str(written)}, f"signed: {written}")
 
 

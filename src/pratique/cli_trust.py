@@ -43,14 +43,14 @@ def signs(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def wrap(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def inner(
-            *args: Any, key: Path | None, certificate: Path | None, chain: tuple[Path, ...], identity_token: str,
+            *args: Any, key: Path | None, certificate: Path | None, chain: tuple[Path, ...], identity_token: str | None,
             signing_config: Path | None, trusted_root: Path | None, **kwargs: Any,
         ) -> Any:  # fmt: skip
             from pratique.signing.choosing import Named
 
             named = Named(
-                key=key, certificate=certificate, chain=chain, identity_token=identity_token, signing_config=signing_config,
-                trusted_root=trusted_root,
+                key=key, certificate=certificate, chain=chain, identity_token=identity_token or "",
+                signing_config=signing_config, trusted_root=trusted_root,
             )  # fmt: skip
             return command(*args, named=named, **kwargs)
 
@@ -66,7 +66,7 @@ def _signer_options(default: str) -> Sequence[Callable[[Callable[..., Any]], Cal
         click.option("--key", type=PATH, help=f"Private key that signs.{f' [default: {default}]' if default else ''}"),
         click.option("--certificate", type=PATH, help="The certificate for that key: sign by certificate."),
         click.option("--chain", multiple=True, type=PATH, help="Certificates above it (repeatable)."),
-        click.option("--identity-token", default="", help="Sign keyless: the file of a token, 'env' or 'ambient'."),
+        click.option("--identity-token", type=GIVEN, help="Sign keyless: the file of a token, 'env' or 'ambient'."),
         click.option("--signing-config", type=PATH, help="Keyless: where Sigstore's services are."),
         click.option("--trusted-root", type=PATH, help="Keyless: whose word counts."),
     )
@@ -76,14 +76,14 @@ def trusts(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that name who is trusted; the command gets them as `trusted`, a list that is not empty."""
 
     @functools.wraps(command)
-    def inner(*args: Any, trust: tuple[str, ...], trust_policy: str, **kwargs: Any) -> Any:
-        return command(*args, trusted=everybody(trust, trust_policy), **kwargs)
+    def inner(*args: Any, trust: tuple[str, ...], trust_policy: str | None, **kwargs: Any) -> Any:
+        return command(*args, trusted=everybody(trust, trust_policy or ""), **kwargs)
 
     inner = click.option(
-        "--trust-policy", default="", help="Trust everybody under this policy's `trust`, less what it has revoked."
+        "--trust-policy", type=GIVEN, help="Trust everybody under this policy's `trust`, less what it has revoked."
     )(inner)
     return click.option(
-        "--trust", multiple=True, metavar="KEY|ENTRY",
+        "--trust", type=GIVEN, multiple=True, metavar="KEY|ENTRY",
         help="Who is trusted (repeatable): the file of a public key, or an entry such as '{github: org/repo, root: FILE}'.",
     )(inner)  # fmt: skip
 
@@ -112,10 +112,10 @@ def trust() -> None:
 @trust.command("fetch")
 @click.argument("folder", type=PATH)
 @click.option("--staging", is_flag=True, help="Sigstore's instance for tests.")
-@click.option("--url", default="", help="TUF repository of another instance.")
+@click.option("--url", type=GIVEN, help="TUF repository of another instance.")
 @click.option("--first-root", type=PATH, help="With --url: a root.json of it that you got by another way.")
 @_format
-def trust_fetch(folder: Path, staging: bool, url: str, first_root: Path | None, form: str) -> None:
+def trust_fetch(folder: Path, staging: bool, url: str | None, first_root: Path | None, form: str) -> None:
     """Write trusted_root.json and signing_config.json into FOLDER, up to date. The only command that goes online for trust."""
     from pratique import settings
     from pratique.signing import fetching

@@ -74,7 +74,7 @@ def build(what: Artifact | str | os.PathLike[str], *, signature: str = SIGNATURE
         is_folder, entries = not what.is_file, what.entries
     else:
         root = Path(what)
-        is_folder = root.is_dir()
+        is_folder = os.path.isdir(root)
         entries = scan(root) if is_folder else ()
     if not is_folder:
         raise UsageError(f"{what} is not a folder", hint="put the file into a folder, and sign that")
@@ -122,10 +122,10 @@ def write(
         UsageError: one of the two exists (neither is ever overwritten) or cannot be written, or see `build`.
         ArtifactError: see `build`.
     """
-    root = Path(folder).resolve()
+    root = Path(os.path.realpath(folder))
     target, listing = root / signature, root / manifest_of(signature)
     for path in (target, listing):
-        if path.exists() or path.is_symlink():
+        if os.path.lexists(path):
             raise UsageError(f"{path} exists; a signature is never overwritten", hint="remove both to sign again")
     manifest = build(root, signature=signature)
     description = croissant.find(root, manifest.entries)
@@ -135,7 +135,11 @@ def write(
     )  # fmt: skip
     try:
         files.create(listing, manifest.data)
-        files.create(target, bundle)
+        try:
+            files.create(target, bundle)
+        except OSError:
+            listing.unlink()  # both or none
+            raise
     except OSError as error:
         raise UsageError(f"cannot write {error.filename or root}: {error.strerror or error}") from error
     return target

@@ -98,8 +98,9 @@ def write_signature(
         ArtifactError: see `sign`.
     """
     root = place_of(folder)
-    base = root.parent if root.is_file() else root
-    wanted = Path(name or (root.name + SUFFIX if root.is_file() else SIGNATURE))
+    is_file = os.path.isfile(root)
+    base = root.parent if is_file else root
+    wanted = Path(name or (root.name + SUFFIX if is_file else SIGNATURE))
     target = place_of((base / wanted).parent) / wanted.name
     if os.path.lexists(target):
         raise UsageError(f"{target} exists; a signature is never overwritten", hint="remove it first to sign again")

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from pratique import documents, oms
 from pratique.artifacts import Artifact, Subject
 from pratique.checking import Finding, Severity
-from pratique.errors import EvidenceError, Malformed, SignatureInvalid, WrongSigner
+from pratique.errors import ArtifactError, EvidenceError, Malformed, SignatureInvalid, WrongSigner
 from pratique.oms import Allow, Manifest
 from pratique.oms.hashing import open_regular
 from pratique.signing import Trusted
@@ -52,9 +52,12 @@ class SignatureFile:
         Raises:
             ArtifactError: it cannot be read.
         """
-        with open(open_regular(place, name), "rb") as stream:
-            data = stream.read(documents.MAX_BYTES + 1)
-        size = max(len(data), place.lstat().st_size)
+        try:
+            with open(open_regular(place, name), "rb") as stream:
+                data = stream.read(documents.MAX_BYTES + 1)
+            size = max(len(data), place.lstat().st_size)
+        except OSError as error:
+            raise ArtifactError(f"cannot read {name}: {error.strerror}") from error
         return cls(name=name, path=path, data=data if len(data) <= documents.MAX_BYTES else b"", size=size)
 
     @property
