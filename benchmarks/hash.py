@@ -109,7 +109,7 @@ def ours_oms_verify(folder: Path) -> None:
     from pratique.artifacts import scan
 
     manifest = oms.read((folder.parent / "ours.sig").read_bytes(), [_key(folder).trusted()])
-    if manifest.entries != {entry.path: entry.sha256 for entry in scan(folder)}:
+    if manifest.entries != {entry.path: (entry.sha256,) for entry in scan(folder)}:
         raise SystemExit("does not verify")
 
 
