@@ -218,9 +218,8 @@ def main() -> None:
         if chosen.markdown:
             print(f"| {case} | {share:.3g} of {count} | {right} | {low:.3f} to {high:.3f} |")
         else:
-            print(
-                f"{case:36s} {alarms[case]:3d} of {count:3d} = {share:.3f} [{low:.3f}, {high:.3f}] {right:4s} {dict(rules[case])}"
-            )
+            seen = f"{alarms[case]:3d} of {count:3d} = {share:.3f} [{low:.3f}, {high:.3f}]"
+            print(f"{case:36s} {seen} {right:4s} {dict(rules[case])}")
 
 
 if __name__ == "__main__":
