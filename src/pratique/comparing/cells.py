@@ -55,7 +55,8 @@ def edges(values: NDArray[np.float64], bins: int) -> list[float]:
     finite = values[np.isfinite(values)]
     quantiles = np.quantile(finite, np.arange(1, bins) / bins, method="lower")
     places, repeats = np.unique(quantiles, return_counts=True)
-    after = np.nextafter(np.append(places[repeats > 1], finite.max()), np.inf)
+    with np.errstate(over="ignore"):  # above the largest number there is nothing
+        after = np.nextafter(np.append(places[repeats > 1], finite.max()), np.inf)
     found = np.unique(np.concatenate([[finite.min()], places, after]))
     return [float(edge) for edge in found[np.isfinite(found)]]
 

@@ -24,8 +24,7 @@ LEAST_EXPECTED = 10.0
 """Rows that a cell must expect. Cochran's five are enough at 5 %, but not in the tails that Holm looks at: of a clean table of
 twenty columns they alarm up to three times too often (tests/comparing/test_drift.py)."""
 
-_TAIL = 60
-"""More rows than this are never met in a cell that expects fewer than ten."""
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +52,7 @@ def compare(reference: Sequence[int], batch: Sequence[int], *, ordered: bool = F
         return Shift(p=1.0, psi=0.0)
     total = both.sum(0)
     overall = _chi_square(both if ordered else both[:, np.argsort(-total, kind="stable")])
-    more = stats.hypergeom.sf(both[1] - 1, total.sum(), total, both[1].sum())
-    p, psi = float(np.min([1.0, 2 * overall, 2 * len(total) * more.min()])), _psi(both)
+    p, psi = float(np.min([1.0, 2 * overall, 2 * len(total) * _exact(both)])), _psi(both)
     if not (np.isfinite(p) and np.isfinite(psi)):  # no comparison with NaN is true, so NaN would never alarm
         raise FloatingPointError("the difference of two rows of counts could not be computed")
     return Shift(p=p, psi=psi)
@@ -73,12 +71,12 @@ def holm(p: Mapping[str, float]) -> dict[str, float]:
     return adjusted
 
 
-def _share(both: NDArray[np.float64]) -> float:
+def _share(both: Floats) -> float:
     """The smaller side's share of all rows."""
     return float(both.sum(1).min() / both.sum())
 
 
-def _chi_square(both: NDArray[np.float64]) -> float:
+def _chi_square(both: Floats) -> float:
     groups = _joined(both)
     if groups.shape[1] < 2:
         return 1.0
@@ -86,48 +84,74 @@ def _chi_square(both: NDArray[np.float64]) -> float:
     return float(special.chdtrc(groups.shape[1] - 1, ((groups - expected) ** 2 / expected).sum()))
 
 
-def _joined(both: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Neighbours joined from the left until each group expects enough; what remains goes to the last. Only totals decide,
-    and they say nothing about a difference."""
+def _joined(both: Floats) -> Floats:
+    """Neighbours joined from the left until each group expects enough; the last may have half. Only totals decide, and they
+    say nothing about a difference."""
     share, starts, size = _share(both), [0], 0.0
     for cell, expected in enumerate(both.sum(0) * share):
         if size >= LEAST_EXPECTED:
             starts.append(cell)
             size = 0.0
         size += expected
-    if size < LEAST_EXPECTED and len(starts) > 1:
+    if size < LEAST_EXPECTED / 2 and len(starts) > 1:
         starts.pop()
-    groups: NDArray[np.float64] = np.add.reduceat(both, starts, axis=1)
+    groups: Floats = np.add.reduceat(both, starts, axis=1)
     return groups
 
 
-def _psi(both: NDArray[np.float64]) -> float:
-    """The index over all cells, minus its mean: (1/n + 1/m) per cell but for its own share, exactly where that is far off."""
+def _exact(both: Floats) -> float:
+    """The smallest chance of so many of a cell's rows in the batch, where they are more than two deviations too many."""
+    total, (n, m) = both.sum(0), both.sum(1)
+    mean = total * m / (n + m)
+    high = both[1] - mean > 2 * np.sqrt(mean * n / (n + m) * (1 - total / (n + m)))
+    if not high.any():
+        return 1.0
+    return float(stats.hypergeom.sf(both[1, high] - 1, n + m, total[high], m).min())
+
+
+def _psi(both: Floats) -> float:
+    """The index over all cells, minus its mean if nothing changed (about (1/n + 1/m) per cell but one, before smoothing)."""
     total, sides = both.sum(0), both.sum(1)
-    mean = (1 - total / total.sum()) * (1 / sides).sum()
     rare = total * _share(both) < LEAST_EXPECTED
-    if rare.any():
-        mean[rare] = _mean_term(total[rare], sides, len(total))
+    mean = np.empty(len(total))
+    mean[rare] = _mean_term(_RARE, _binomial(total[rare], sides), total[rare], sides, len(total))
+    usual = _normal(total[~rare], sides)
+    mean[~rare] = _mean_term(usual, _WEIGHTS, total[~rare], sides, len(total))
     return float((_term(both[0], both[1], sides, len(total)) - mean).sum())
 
 
-def _term(
-    before: NDArray[np.float64], after: NDArray[np.float64], sides: NDArray[np.float64], cells: int
-) -> NDArray[np.float64]:
+def _term(before: Floats, after: Floats, sides: Floats, cells: int) -> Floats:
     p, q = (before + 0.5) / (sides[0] + 0.5 * cells), (after + 0.5) / (sides[1] + 0.5 * cells)
-    term: NDArray[np.float64] = (q - p) * np.log(q / p)
+    term: Floats = (q - p) * np.log(q / p)
     return term
 
 
-def _mean_term(total: NDArray[np.float64], sides: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
-    """A rare cell's term on average over how its rows may fall (binomial: they are few of many)."""
-    few, share = int(np.argmin(sides)), sides.min() / sides.sum()
-    there = np.arange(min(_TAIL, int(total.max())) + 1.0)[:, None]
-    chance = np.exp(
-        special.gammaln(total + 1) - special.gammaln(there + 1) - special.gammaln(np.maximum(total - there, 0) + 1)
-        + there * np.log(share) + (total - there) * np.log1p(-share)
-    )  # fmt: skip
-    elsewhere = np.maximum(total - there, 0.0)
-    before, after = (there, elsewhere) if few == 0 else (elsewhere, there)
-    mean: NDArray[np.float64] = (np.where(there <= total, chance, 0.0) * _term(before, after, sides, cells)).sum(0)
+def _mean_term(there: Floats, chance: Floats, total: Floats, sides: Floats, cells: int) -> Floats:
+    """A cell's term on average over how many of its rows may be on the smaller side."""
+    there = np.minimum(there, total)
+    before, after = (there, total - there) if sides[0] <= sides[1] else (total - there, there)
+    mean: Floats = (chance * _term(before, after, sides, cells)).sum(0)
     return mean
+
+
+def _binomial(total: Floats, sides: Floats) -> Floats:
+    """The chance of each number of rows on the smaller side: they are few of many."""
+    share, rest = sides.min() / sides.sum(), np.maximum(total - _RARE, 0)
+    ways = special.gammaln(total + 1) - special.gammaln(_RARE + 1) - special.gammaln(rest + 1)
+    chance: Floats = np.where(total >= _RARE, np.exp(ways + _RARE * np.log(share) + rest * np.log1p(-share)), 0.0)
+    return chance
+
+
+def _normal(total: Floats, sides: Floats) -> Floats:
+    """Numbers of rows on the smaller side, where they are many: nodes of Gauss and Hermite, to be weighed with `_WEIGHTS`."""
+    share = sides.min() / sides.sum()
+    spread = np.sqrt(total * share * (1 - share) * (1 - total / sides.sum()))
+    there: Floats = np.maximum(total * share + spread * _NODES, 0.0)
+    return there
+
+
+_RARE = np.arange(61.0)[:, None]
+"""More rows than these are never met where fewer than ten are expected."""
+
+_NODES, _WEIGHTS = (part[:, None] for part in np.polynomial.hermite_e.hermegauss(9))
+_WEIGHTS /= _WEIGHTS.sum()
