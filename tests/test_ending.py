@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import resource
@@ -88,7 +89,9 @@ def test_ctrl_c(runaway: Path, tmp_path: Path, home: Path) -> None:
     """Exit 130, one JSON document, and no evidence, no clearance, no half-written copy."""
     model = folder_of(tmp_path / "model", {"sleep": b""})
     words = [*RUN, "check", "runaway", str(model), "--store", str(tmp_path / "store"), "--format", "json"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell in the background (as in CI) lets its children ignore SIGINT; whoever presses Ctrl-C has one that does not.
+    attentive = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=attentive)
     until = time.monotonic() + 30
     while not (home / "snapshots" / "asleep").exists() and time.monotonic() < until:
         time.sleep(0.05)
