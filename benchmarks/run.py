@@ -82,12 +82,19 @@ def main() -> None:
         if name not in known:
             sys.exit(f"no benchmark is called {name!r}; there are {', '.join(known)}")
     held = sections(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}
+    broken = []
     for name in names:
         print(f"{name} ...", flush=True)
-        held[name] = section(name, known[name])
+        try:
+            held[name] = section(name, known[name])
+        except Exception as error:  # what was measured before and what comes after are none the worse for it
+            print(f"{name} broke off: {type(error).__name__}: {error}", file=sys.stderr)
+            broken.append(name)
+            continue
         print(held[name])
-        kept = [held[one] for one in sorted(held) if one in known]  # after each, so that a later one that breaks costs nothing
-        PAGE.write_text("\n".join([HEAD, *kept]), encoding="utf-8")
+        PAGE.write_text("\n".join([HEAD, *(held[one] for one in sorted(held) if one in known)]), encoding="utf-8")
+    if broken:
+        sys.exit(f"not measured: {', '.join(broken)}")
 
 
 if __name__ == "__main__":
