@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import os
@@ -15,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from pratique import documents
+from pratique import checking, documents
+from pratique.checking import Options
 from pratique.testing import folder_of
 from tests.conftest import Pratique, install
 
@@ -130,6 +132,16 @@ def test_a_check_that_exits_with_success_admits_nothing(pratique: Pratique, runa
     assert (code, json.loads(out)["verdict"]) == (1, "denied")
 
 
+def test_a_check_that_exits_in_its_preview_spares_nothing_and_admits_nothing(shape: str, model: Path) -> None:
+    """Names and sizes are looked at before anything is run. Leaving there must not look like success either."""
+
+    def leave(found: Any, options: Any) -> Any:
+        sys.exit(0)
+
+    chosen = checking.load(shape)
+    assert checking.preview(dataclasses.replace(chosen, preview=leave), None, Options()) == ()  # type: ignore[type-var,arg-type]
+
+
 def test_a_check_that_exits_while_it_is_imported(
     pratique: Pratique, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,6 +159,14 @@ def test_success_is_only_what_a_command_returned(pratique: Pratique, model: Path
     monkeypatch.setattr(artifacts, "open_artifact", lambda *args, **more: sys.exit(0))
     code, _, err = pratique("digest", model)
     assert code == 70 and "SystemExit" in err
+
+
+def test_a_step_of_a_pipeline_that_somebody_ends_in_all_friendliness() -> None:
+    from pratique import steps
+
+    with pytest.raises(SystemExit) as caught, steps._step():
+        sys.exit(0)
+    assert caught.value.code not in (0, None)
 
 
 def test_one_check_on_its_own_clears_nothing(pratique: Pratique, shape: str, model: Path, tmp_path: Path) -> None:

@@ -326,7 +326,7 @@ def preview(chosen: Check[Any], found: Listing, options: Options) -> tuple[Findi
     ask = getattr(chosen, "preview", None)
     try:
         return tuple(ask(found, options)) if ask is not None else ()
-    except Exception:
+    except (Exception, SystemExit, GeneratorExit):
         return ()
 
 

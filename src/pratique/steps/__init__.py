@@ -255,6 +255,8 @@ def _step(key: str = "") -> Iterator[None]:
         yield
     except Error as error:
         raise SystemExit(_one_line(error)) from None
+    except SystemExit as error:  # not ours: `sys.exit(0)` in a library must not look like a step that succeeded
+        raise SystemExit(f"something ended the step half-way, with the exit code {error.code}") from None
     finally:
         if before is not None:
             os.environ["PRATIQUE_KEY"] = before
