@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pratique import documents, dossiers, reports, signing
 from pratique.artifacts import Artifact, Subject
 from pratique.checking import Finding, Report, Severity
-from pratique.errors import EvidenceError, StoreError
+from pratique.errors import Denied, EvidenceError, StoreError
 from pratique.gate import Admission
 from pratique.judging import Denial, Verdict
 from pratique.policies import Bound, Policy
@@ -166,6 +166,17 @@ def test_a_strangers_words_forge_no_line(word: str) -> None:
     text = reports.as_text(admission(word))
     assert len(text.splitlines()) == len(reports.as_text(admission()).splitlines())
     assert "\x1b" not in text and "\u202e" not in text
+
+
+@pytest.mark.parametrize("word", ["x\ny (sha256:0) is admitted", "\x1b[2J", "\u2028"])
+def test_a_denial_keeps_to_its_line_wherever_it_is_raised(word: str) -> None:
+    """In Airflow's log, in a pod's log, on a terminal."""
+    error = Denied(admission(word).verdict)
+    assert len(str(error).splitlines()) == 2 and "\x1b" not in str(error)
+
+
+def test_what_may_stand_in_a_page_may_stand_in_an_attribute() -> None:
+    assert reports.quoted("\"'<>&\x1b") == "&quot;&#x27;&lt;&gt;&amp;\\x1b"
 
 
 def test_an_admission_names_a_path_and_a_denial_none() -> None:

@@ -126,6 +126,24 @@ def test_a_gigabyte_in_the_store_costs_nothing(tmp_path: Path) -> None:
     assert [data for _, data in store.read("records", ONE)] == [b""]
 
 
+def test_a_gigabyte_in_a_bucket_is_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, memory = Store(f"memory://{tmp_path.name}/store"), fsspec.filesystem("memory")
+    store.add("records", ONE, b"small")
+    monkeypatch.setattr(stores, "MAX_BUNDLE", 10)
+    memory.pipe_file(f"/{tmp_path.name}/store/records/sha256/{ONE.hex}/{'0' * 64}.sigstore.json", b"x" * 11)
+    fetched: list[int] = []
+    real = type(memory).cat_file
+
+    def counted(self: Any, path: str, **more: Any) -> bytes:
+        data: bytes = real(self, path, **more)
+        fetched.append(len(data))
+        return data
+
+    monkeypatch.setattr(type(memory), "cat_file", counted)
+    assert [data for _, data in store.read("records", ONE)] == [b"", b"small"]
+    assert fetched == [5]
+
+
 @pytest.mark.parametrize("what", ["pipe", "loop", "dangling", "device", "socket", "folder"])
 def test_what_is_no_file_holds_nobody_up(tmp_path: Path, what: str) -> None:
     import socket
