@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pratique import documents, signing, verifying
@@ -190,6 +190,7 @@ def test_a_policy_from_a_stranger(policy_file: Path, data: st.DataObject) -> Non
 
 
 @quick
+@example(raw=b"{}")
 @given(raw=st.binary(max_size=80))
 def test_a_policy_that_is_no_text(raw: bytes) -> None:
     with pytest.raises(PolicyError):

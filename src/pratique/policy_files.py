@@ -237,7 +237,7 @@ def _located(error: ValidationError, source: Source) -> PolicyError:
 
 def _as_written(path: tuple[Any, ...]) -> tuple[Any, ...]:
     """Without the kind of an entry, which pydantic puts into the path of what stands in it."""
-    return (*path[:2], *path[3:]) if path[0] == "trust" and len(path) > 2 and path[2] in KINDS else path
+    return (*path[:2], *path[3:]) if path[:1] == ("trust",) and len(path) > 2 and path[2] in KINDS else path
 
 
 def _fields_at(path: tuple[Any, ...]) -> list[str]:
