@@ -1,4 +1,4 @@
-"""Each expectation through Great Expectations alone: it meets an honest batch, fails an attacked one, and never passes unseen."""
+"""Each expectation through Great Expectations alone: honest batches meet it, attacked ones do not, and nothing unseen does."""
 
 # ruff: noqa: TID253
 from __future__ import annotations
