@@ -214,12 +214,12 @@ def main() -> None:
         if not count:
             continue
         low, high = interval(alarms[case], count)
-        share, right = alarms[case] / count, f"{named[case] / count:.2f}" if CASES[case][1] else ""
+        right = f"{named[case]} of {count}" if CASES[case][1] else ""
         if chosen.markdown:
-            print(f"| {case} | {share:.3g} of {count} | {right} | {low:.3f} to {high:.3f} |")
+            print(f"| {case} | {alarms[case]} of {count} | {right} | {low:.3f} to {high:.3f} |")
         else:
-            told = f"{alarms[case]:3d} of {count:3d} = {share:.3f} [{low:.3f}, {high:.3f}] {right:4s}"
-            print(f"{case:36s} {told} {dict(rules[case])}")
+            seen = f"{alarms[case]:3d} of {count:3d} = {alarms[case] / count:.3f} [{low:.3f}, {high:.3f}]"
+            print(f"{case:36s} {seen} as named: {right:9s} {dict(rules[case])}")
 
 
 if __name__ == "__main__":

@@ -187,8 +187,8 @@ def ranges(columns: list[Column]) -> list[tuple[str, float | None, float | None]
     1. Columns of one physical scale, where a third of them, and ten at least, reach exactly the common extremes, and one in
        ten rows of some does (pixels, answers in a form): those. Counts of rare events reach theirs by accident.
     2. An extreme of exactly 0 is physical, too, if one row in ten has it.
-    3. Otherwise four times the column's range beyond its extreme, if that tail is light: no longer than a normal distribution's
-       of that many rows. In a heavy tail any bound would meet a clean value some day: none.
+    3. Otherwise ten times the column's range beyond its extreme, if that tail is light: hardly longer than a normal
+       distribution's of that many rows. In a heavy tail any bound would meet a clean value some day: none.
     """
     varied = [column for column in columns if column.kind == "numeric" and column.low < column.high]
     if not varied:
@@ -213,6 +213,6 @@ def _is_common(reaching: list[bool], columns: int) -> bool:
 def _bound(column: Column, decile: int, extreme: float) -> float | None:
     if extreme == 0 == column.middle[decile]:
         return 0.0
-    tail = math.sqrt(2 * math.log(sum(column.counts))) / _NORMAL_DECILE
+    tail = 1.25 * math.sqrt(2 * math.log(sum(column.counts))) / _NORMAL_DECILE
     light = abs(extreme - column.center) <= tail * abs(column.middle[decile] - column.center)
-    return extreme + (4 if decile else -4) * (column.high - column.low) if light else None
+    return extreme + (10 if decile else -10) * (column.high - column.low) if light else None

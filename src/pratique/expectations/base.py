@@ -12,6 +12,8 @@ from great_expectations.execution_engine.pandas_execution_engine import PandasEx
 from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+from great_expectations.render.components import LegacyRendererType, RenderedStringTemplateContent
+from great_expectations.render.renderer.renderer import renderer
 
 from pratique import profiles
 from pratique.errors import CheckError
@@ -77,12 +79,15 @@ class Rows(TableMetricProvider):
 class ProfileExpectation(BatchExpectation, ABC):
     """An expectation about a whole table, against a profile.
 
-    Subclasses set `metric_dependencies` and `limits` and write `judge`.
+    Subclasses set `metric_dependencies`, `limits` and `sentence`, and write `judge`.
     """
 
     profile: str | Parameter
 
     limits: ClassVar[Limits] = {}
+
+    sentence: ClassVar[str]
+    """What Data Docs say; `$name` stands for an argument."""
 
     def get_validation_dependencies(
         self, execution_engine: Any = None, runtime_configuration: dict[str, Any] | None = None
@@ -107,6 +112,20 @@ class ProfileExpectation(BatchExpectation, ABC):
                 raise CheckError(f"{name} is {wanted[name]}; it can be {low:g} to {high:g}")
         success, observed, details = self.judge(profiles.find(wanted["profile"]), metrics, wanted)
         return {"success": bool(success), "result": {"observed_value": observed, "details": details}}
+
+    @classmethod
+    @renderer(renderer_type=LegacyRendererType.PRESCRIPTIVE)
+    def _prescriptive_renderer(
+        cls, configuration: Any = None, result: Any = None, runtime_configuration: dict[str, Any] | None = None, **more: Any
+    ) -> list[Any]:
+        found = configuration or getattr(result, "expectation_config", None)
+        defaults = {name: field.default for name, field in cls.__fields__.items()}
+        template = {
+            "template": cls.sentence,
+            "params": {**defaults, **(found.kwargs if found else {})},
+            "styling": (runtime_configuration or {}).get("styling"),
+        }
+        return [RenderedStringTemplateContent(content_block_type="string_template", string_template=template)]
 
     @abstractmethod
     def judge(

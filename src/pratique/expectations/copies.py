@@ -7,14 +7,15 @@ from typing import Any, ClassVar
 from pratique.comparing import copies
 from pratique.errors import CheckError
 from pratique.expectations.base import ALPHA, ROWS, Limits, Number, RowsExpectation
-from pratique.expectations.labels import encode
+from pratique.expectations.labels import encode, single
 from pratique.profiles import Duplicates, Neighbours, Profile
 
 _SHARE = (0.0, 0.5)
 
 
 class ExpectTableRowsToBeDistinct(RowsExpectation):
-    """Expect few rows that repeat another row exactly. Ignored columns do not count: an id would make every row distinct.
+    """Expect few rows that repeat another row exactly, in the columns that the profile compares: an id, ignored there, would
+    make every row distinct.
 
     Allowed is twice the share of the reference (in a batch larger than the reference as many times that), and what its few
     rows cannot rule out (`pratique.comparing.copies.explained`).
@@ -28,6 +29,7 @@ class ExpectTableRowsToBeDistinct(RowsExpectation):
     share: Number = 0.01
     alpha: Number = 0.001
 
+    sentence: ClassVar[str] = "Rows must not repeat other rows, except a share of $share or what the profile explains."
     limits: ClassVar[Limits] = {"share": _SHARE, "alpha": ALPHA}
     success_keys: ClassVar[tuple[str, ...]] = ("profile", "share", "alpha")
     args_keys: ClassVar[tuple[str, ...]] = ("profile", "share", "alpha")
@@ -37,11 +39,9 @@ class ExpectTableRowsToBeDistinct(RowsExpectation):
         frame = metrics[ROWS]
         if frame.empty:
             raise CheckError("the batch has no rows")
-        ignored = {column.name for column in profile.columns if column.role == "ignored"}
-        compared = frame.loc[:, [str(name) not in ignored for name in frame.columns]]
-        if not compared.shape[1]:
-            raise CheckError("the batch has no column that the profile does not ignore")
-        found = copies.exact(compared)
+        columns = [column for column in profile.columns if column.role != "ignored"]
+        single(frame, columns)
+        found = copies.exact(frame.loc[:, [column.name for column in columns]])
         allowed = _allowed(profile.duplicates, profile.rows, len(frame), wanted["share"], wanted["alpha"])
         return found.extra <= allowed, found.share, {"allowed": allowed, **_described(found)}
 
@@ -64,6 +64,10 @@ class ExpectNearDuplicateClustersToBeSmallerThan(RowsExpectation):
     share: Number = 0.01
     alpha: Number = 0.003
 
+    sentence: ClassVar[str] = (
+        "No $size rows may be nearly equal, and no more rows than a share of $share may nearly repeat others, except what the "
+        "profile explains."
+    )
     limits: ClassVar[Limits] = {"size": (2, 1000), "share": _SHARE, "alpha": ALPHA}
     success_keys: ClassVar[tuple[str, ...]] = ("profile", "size", "share", "alpha")
     args_keys: ClassVar[tuple[str, ...]] = ("profile", "size", "share", "alpha")

@@ -27,6 +27,10 @@ class ExpectTableDriftToBeWithinProfile(CountsExpectation):
     alpha: Number = 0.01
     floor: Number = 0.1
 
+    sentence: ClassVar[str] = (
+        "No column may be distributed otherwise than in the profile: significantly (error rate $alpha over all columns) "
+        "and by a population stability index of $floor or more."
+    )
     limits: ClassVar[Limits] = {"alpha": ALPHA, "floor": (0.0, 2.0)}
     success_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor")
     args_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor")
@@ -66,6 +70,10 @@ class ExpectColumnPsiToBeLessThan(CountsExpectation):
     threshold: Number = 0.2
     alpha: Number = 0.01
 
+    sentence: ClassVar[str] = (
+        "$column must not be distributed otherwise than in the profile: significantly (error rate $alpha) "
+        "and by a population stability index of $threshold or more."
+    )
     limits: ClassVar[Limits] = {"alpha": ALPHA, "threshold": (0.0, 2.0)}
     success_keys: ClassVar[tuple[str, ...]] = ("column", "profile", "threshold", "alpha")
     args_keys: ClassVar[tuple[str, ...]] = ("column", "profile", "threshold", "alpha")

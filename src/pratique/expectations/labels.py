@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,6 +29,9 @@ class ExpectTableLabelPriorsToMatchProfile(CountsExpectation):
     alpha: Number = 0.01
     floor: Number = 0.02
 
+    sentence: ClassVar[str] = (
+        "Labels must be as frequent as in the profile (error rate $alpha, smallest effect $floor), and none unknown or missing."
+    )
     limits: ClassVar[Limits] = {"alpha": ALPHA, "floor": (0.0, 2.0)}
     success_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor")
     args_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor")
@@ -69,6 +73,9 @@ class ExpectLabelsToConformToReference(RowsExpectation):
     floor: Number = 0.005
     max_unscored: Number = 0.05
 
+    sentence: ClassVar[str] = (
+        "No more rows than in the profile may sit among rows of another label (error rate $alpha, smallest excess $floor)."
+    )
     limits: ClassVar[Limits] = {"alpha": ALPHA, "floor": (0.0, 0.5), "max_unscored": (0.0, 0.5)}
     success_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor", "max_unscored")
     args_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor", "max_unscored")
@@ -96,19 +103,23 @@ def encode(frame: Any, profile: Profile) -> Any:
     Raises:
         CheckError: a column is missing or holds something else.
     """
-    present = Counter(map(str, frame.columns))
-    missing = [column.name for column in profile.features if present[column.name] != 1]
-    if missing:
-        raise CheckError(f"the batch has no single column {missing[0]!r}")
+    single(frame, profile.features)
     unlike = [column.name for column in profile.features if cells.kind_of(frame[column.name]) not in (column.kind, "empty")]
     if unlike:
         raise CheckError(f"column {unlike[0]!r} holds values of another kind than in the profile")
     return encoding.encode(frame, profile.columns)
 
 
+def single(frame: Any, columns: Sequence[Column]) -> None:
+    """Refuse a frame in which one of these columns is missing or twice."""
+    present = Counter(frame.columns)
+    wrong = [column.name for column in columns if present[column.name] != 1]
+    if wrong:
+        raise CheckError(f"the batch has no single column {wrong[0]!r}")
+
+
 def _numbers(frame: Any, label: Column) -> Any:
-    if label.name not in frame.columns:
-        raise CheckError(f"the batch has no label column {label.name!r}")
+    single(frame, [label])
     places = cells.places(frame[label.name], label.values)
     return np.where(places < len(label.values), places, -1)
 

@@ -30,6 +30,7 @@ class ExpectTableValuesToBeWithinRanges(RowsExpectation):
 
     ranges: dict[str, Any]
 
+    sentence: ClassVar[str] = "Values of numeric columns must be within their ranges."
     success_keys: ClassVar[tuple[str, ...]] = ("profile", "ranges")
     args_keys: ClassVar[tuple[str, ...]] = ("profile", "ranges")
 

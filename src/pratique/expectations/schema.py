@@ -12,6 +12,7 @@ from pratique.profiles import Profile
 class ExpectTableSchemaToMatchProfile(CountsExpectation):
     """Expect exactly the columns of the profile, in any order: numbers where it has numbers, text where it has text."""
 
+    sentence: ClassVar[str] = "The table must have the columns of the profile, with values of the same kinds."
     success_keys: ClassVar[tuple[str, ...]] = ("profile",)
     args_keys: ClassVar[tuple[str, ...]] = ("profile",)
 
