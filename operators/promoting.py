@@ -25,7 +25,7 @@ class PromoteModelOperator(PratiqueOperator):
     none of them promotes anything. Give it a policy file and a key that neither the gate nor the training can write or read.
     """
 
-    template_fields: Sequence[str] = ("artifact", "policy", "destination", "channel", "expect", "store", "key")
+    template_fields: Sequence[str] = ("artifact", "policy", "destination", "channel", "known_as", "expect", "store", "key")
 
     def __init__(
         self,
@@ -34,6 +34,7 @@ class PromoteModelOperator(PratiqueOperator):
         policy: str,
         destination: str,
         channel: str = "production",
+        known_as: str | None = None,
         expect: str | XComArg | None = None,
         store: str | None = None,
         key: str | None = None,
@@ -47,6 +48,7 @@ class PromoteModelOperator(PratiqueOperator):
             policy: path of the promoter's own copy of the policy; `baseline` for the one that ships with the package.
             destination: an fsspec folder that only the promoter can write to.
             channel: the pointer to move.
+            known_as: the destination's name in the pointer, if its readers see it under another path or URI.
             expect: the artifact's digest, such as `gate.output["subject"]`; refuses any other, whatever evidence it has.
             store: URI of the evidence store. Default: PRATIQUE_STORE.
             key: path of the promoter's private key. Default: this machine's own, PRATIQUE_KEY.
@@ -59,6 +61,7 @@ class PromoteModelOperator(PratiqueOperator):
         self.policy = policy
         self.destination = destination
         self.channel = channel
+        self.known_as = known_as
         self.expect = expect
         self.store = store
         self.key = key
@@ -77,8 +80,8 @@ class PromoteModelOperator(PratiqueOperator):
         done = promotion.promote(
             given("artifact", self.artifact),
             policy=Policy.baseline() if path == BASELINE else Policy.load(path),
-            destination=given("destination", self.destination), channel=given("channel", self.channel), store=store,
-            signer=KeySigner.load(Path(self.key).expanduser()) if self.key else None,
+            destination=given("destination", self.destination), channel=given("channel", self.channel),
+            known_as=self.known_as or "", store=store, signer=KeySigner.load(Path(self.key).expanduser()) if self.key else None,
             run_id=run_id if self.same_run else "", expect=self._expected(),
         )  # fmt: skip
         pointer = telling.of_promotion(done, store=store.uri)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pratique.documents import short
 from pratique.errors import Denied, Error
+from pratique.sources.redacting import redact
 
 if TYPE_CHECKING:
     from pratique.gate import Admission
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pratique.statements import Evidence
 
 SCHEMA = "pratique/1"
-_SECRET = re.compile(r"//[^/@]*@")
 _REASONS, _WIDTH, _DIGESTS, _FINDINGS = 3, 160, 8, 20
 
 
@@ -37,7 +36,7 @@ def of_promotion(promotion: Promotion, *, store: str) -> dict[str, Any]:
     return {
         **_of_verdict(promotion.verdict, store),
         "verdict": "promoted",
-        "uri": _public(promotion.uri),
+        "uri": promotion.uri,
         "channel": one.channel,
         "sequence": one.sequence,
     }
@@ -52,7 +51,7 @@ def of_error(error: Error, *, store: str) -> dict[str, Any]:
         return _of_verdict(error.verdict, store)
     return {
         "schema": SCHEMA, "verdict": "undecided", "subject": "", "path": "", "reasons": [short(str(error), _WIDTH)],
-        "remedy": short(error.hint, _WIDTH), "store": _public(store),
+        "remedy": short(error.hint, _WIDTH), "store": redact(store),
     }  # fmt: skip
 
 
@@ -115,10 +114,5 @@ def _of_verdict(verdict: Verdict, store: str) -> dict[str, Any]:
         "evidence": list(verdict.evidence[:_DIGESTS]),
         "reasons": [short(str(one), _WIDTH) for one in verdict.denials[:_REASONS]],
         "remedy": short(verdict.remedy(), _WIDTH),
-        "store": _public(store),
+        "store": redact(store),
     }
-
-
-def _public(uri: str) -> str:
-    """A URI without the user and password that it may hold."""
-    return _SECRET.sub("//", uri)

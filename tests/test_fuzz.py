@@ -23,8 +23,9 @@ from pratique.errors import Error, EvidenceError, Malformed, PolicyError, UsageE
 from pratique.judging import decide
 from pratique.policies import Policy
 from pratique.signing import INTOTO, KeySigner, TrustedKey
-from pratique.statements import Clearance, Evidence, Material, TrainingRecord, Vouched
+from pratique.statements import Clearance, Evidence, Material, TrainingRecord
 from pratique.store import Store
+from pratique.testing import vouched
 from pratique.vouching import collect
 
 KEY = KeySigner.generate()
@@ -140,8 +141,8 @@ def test_every_evidence_that_can_be_read_gets_a_verdict(policy: Policy, data: st
         one = Evidence.parse(json.dumps(mutated(data, json.loads(EVIDENCE.statement()))).encode())
     except Malformed:
         return
-    vouched = Vouched(statement=one, signers=policy.require["shape"].signers, digest=DIGEST)
-    assert decide(policy, one.subject, [vouched], now=data.draw(st.sampled_from([moment, THEN]))).denials
+    seen = vouched(one, *policy.require["shape"].signers, digest=DIGEST)
+    assert decide(policy, one.subject, [seen], now=data.draw(st.sampled_from([moment, THEN]))).denials
 
 
 # --- policies -----------------------------------------------------------------------------------------------------------
@@ -186,7 +187,7 @@ def test_a_policy_from_a_stranger(policy_file: Path, data: st.DataObject) -> Non
     with contextlib.suppress(PolicyError):
         policy = Policy.parse(text.encode("utf-8", "surrogatepass"), file="policy.yaml", base=policy_file.parent)
         assert policy.require and policy.digest.startswith("sha256:")
-        decide(policy, SUBJECT, [Vouched(statement=EVIDENCE, signers=frozenset(), digest=DIGEST)], now=THEN)
+        decide(policy, SUBJECT, [vouched(EVIDENCE, digest=DIGEST)], now=THEN)
 
 
 @quick

@@ -14,7 +14,17 @@ import pytest
 from pratique import signing
 from pratique.artifacts import Subject
 from pratique.checking import Report
-from pratique.errors import ArtifactRefused, Denied, EvidenceError, PolicyError, Stale, StoreConflict, StoreError, UsageError
+from pratique.errors import (
+    ArtifactRefused,
+    Denied,
+    EvidenceError,
+    PolicyError,
+    Revoked,
+    Stale,
+    StoreConflict,
+    StoreError,
+    UsageError,
+)
 from pratique.gate import Admission, pass_gate
 from pratique.policies import Policy
 from pratique.promotion import Promotion, promote, read_channel, verify_promoted
@@ -273,6 +283,67 @@ def test_the_pointer_of_one_channel_put_in_place_of_another(admit: Any, door: An
     shutil.copy(channels / "staging.sigstore.json", channels / "production.sigstore.json")
     with pytest.raises(EvidenceError, match="made for channel staging"):
         read_channel(str(tmp_path / "production"), "production", [PROMOTER.trusted()], now=NOW)
+
+
+def test_a_pointer_of_a_test_area_put_into_production(admit: Any, door: Any, model: Path, tmp_path: Path) -> None:
+    admit(model)
+    door(model)
+    door(model, destination=str(tmp_path / "tests"))
+    keys = [PROMOTER.trusted()]
+    shutil.rmtree(tmp_path / "production")
+    shutil.copytree(tmp_path / "tests", tmp_path / "production")
+    with pytest.raises(EvidenceError, match=r"made for file://.*/tests/sha256/"):
+        read_channel(str(tmp_path / "production"), "production", keys, now=NOW)
+    assert read_channel(str(tmp_path / "tests"), "production", keys, now=NOW).statement.sequence == 1
+
+
+def test_a_destination_by_another_spelling_is_the_same(admit: Any, door: Any, model: Path, tmp_path: Path) -> None:
+    admit(model)
+    door(model)
+    (tmp_path / "link").symlink_to(tmp_path / "production")
+    for spelling in (f"{tmp_path}/production/", f"file://{tmp_path}/./production", f"{tmp_path}/link"):
+        assert read_channel(spelling, "production", [PROMOTER.trusted()], now=NOW).statement.sequence == 1
+
+
+def test_a_destination_that_is_mounted_elsewhere_is_named(admit: Any, door: Any, model: Path, tmp_path: Path) -> None:
+    admit(model)
+    door(model)
+    elsewhere = str((tmp_path / "production").rename(tmp_path / "mounted"))
+    keys, name = [PROMOTER.trusted()], (tmp_path / "production").as_uri()
+    with pytest.raises(EvidenceError, match="made for"):
+        read_channel(elsewhere, "production", keys, now=NOW)
+    one = read_channel(elsewhere, "production", keys, now=NOW, known_as=name).statement
+    assert verify_promoted(one, elsewhere).subject == one.subject
+    with pytest.raises(StoreConflict, match="not one of ours"):
+        door(model, destination=elsewhere)
+    assert door(model, destination=elsewhere, known_as=name).clearance.sequence == 2
+
+
+def test_a_promotion_of_something_that_was_revoked_since(admit: Any, door: Any, model: Path, tmp_path: Path) -> None:
+    admitted = admit(model)
+    door(model)
+    for mark in (admitted.artifact.subject.digest, admitted.evidence[0].digest):
+        gone = PROMOTER.trusted().renamed("promoter", frozenset({mark}))
+        with pytest.raises(Revoked, match=mark):
+            read_channel(str(tmp_path / "production"), "production", [gone], now=NOW)
+    other = PROMOTER.trusted().renamed("promoter", frozenset({"sha256:" + "9" * 64}))
+    assert read_channel(str(tmp_path / "production"), "production", [other], now=NOW).statement.sequence == 1
+
+
+def test_nobody_promotes_with_a_key_that_was_made_for_it(admit: Any, door: Any, model: Path, home: Path) -> None:
+    admit(model)
+    with pytest.raises(UsageError, match="key"):
+        door(model, signer=None)
+    assert not list(home.rglob("*.key"))
+
+
+def test_a_password_in_the_destination_is_neither_signed_nor_told(admit: Any, door: Any, model: Path) -> None:
+    admit(model)
+    done = door(model, destination="memory://user:hunter2@production")
+    assert "hunter2" not in f"{done.uri} {done.clearance.statement().decode()}"
+    with pytest.raises(StoreError) as caught:
+        read_channel("memory://user:hunter2@production", "absent", [PROMOTER.trusted()])
+    assert "hunter2" not in str(caught.value)
 
 
 def test_an_old_pointer_put_back(admit: Any, door: Any, model: Path, tmp_path: Path) -> None:

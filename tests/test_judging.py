@@ -18,6 +18,7 @@ from pratique.clearing import ensure_clearance
 from pratique.judging import Verdict, decide
 from pratique.policies import Bound, Policy, Requirement, Waiver
 from pratique.statements import Clearance, Evidence, Vouched
+from pratique.testing import vouched
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 DIGESTS = ["sha256:" + digit * 64 for digit in "0123"]
@@ -47,10 +48,10 @@ evidence = st.builds(
     made_at=st.integers(-2, 20).map(lambda days: NOW - timedelta(days=days)),
 )
 pieces = st.builds(
-    Vouched,
-    statement=evidence,
-    signers=st.sets(st.sampled_from(KEYS), min_size=1).map(frozenset),
-    digest=st.sampled_from(DIGESTS),
+    lambda seen, signers, digest: vouched(seen, *signers, digest=digest),
+    evidence,
+    st.sets(st.sampled_from(KEYS), min_size=1),
+    st.sampled_from(DIGESTS),
 )
 requirements = st.builds(
     Requirement, options=st.just({}), options_digest=st.sampled_from(DIGESTS[2:]), deny_at=st.sampled_from(Severity),
@@ -90,7 +91,7 @@ def test_taking_measures_or_signatures_away_never_admits(policy: Policy, subject
         )
         for p in seen
     ]
-    unsigned = [dataclasses.replace(p, signers=frozenset(sorted(p.signers)[1:])) for p in seen]
+    unsigned = [dataclasses.replace(p, witnesses=p.witnesses[1:]) for p in seen]
     for poorer in (bare, unsigned):
         assert before.admitted or not decide(policy, subject, poorer, now=NOW).admitted
 
@@ -147,7 +148,7 @@ def piece(signers: frozenset[str] = frozenset(KEYS[:1]), **changes: Any) -> Vouc
         check="one", check_version="1", subject=SUBJECT, kind="model", report=Report(), options_digest=DIGESTS[2],
         policy_digest=DIGESTS[3], run_id="run-1", made_at=NOW,
     )  # fmt: skip
-    return Vouched(statement=Evidence(**{**fields, **changes}), signers=signers, digest=DIGESTS[1])
+    return vouched(Evidence(**{**fields, **changes}), *signers, digest=DIGESTS[1])
 
 
 def rules_of(policy: Policy, *seen: Vouched[Evidence], **more: Any) -> list[str]:
@@ -261,11 +262,11 @@ def clearance(signers: frozenset[str] = frozenset(KEYS[:1]), **changes: Any) -> 
         subject=SUBJECT, kind="model", verifier="urn:pratique:gate:" + KEYS[0], resource_uri="x", policy_digest=DIGESTS[3],
         evidence=(), levels=("PRATIQUE_ONE",), made_at=NOW, expires=NOW + timedelta(days=1),
     )  # fmt: skip
-    return Vouched(statement=Clearance(**{**fields, **changes}), signers=signers, digest=DIGESTS[1])
+    return vouched(Clearance(**{**fields, **changes}), *signers, digest=DIGESTS[1])
 
 
 def test_a_live_clearance_holds() -> None:
-    ensure_clearance(clearance(), SUBJECT, now=NOW, policy_digest=DIGESTS[3])
+    ensure_clearance(clearance(), SUBJECT, now=NOW, revoked=frozenset(), policy_digest=DIGESTS[3])
 
 
 @pytest.mark.parametrize(
@@ -283,4 +284,4 @@ def test_a_live_clearance_holds() -> None:
 )
 def test_a_clearance_that_does_not_hold(attack: Vouched[Clearance], error: type[Exception]) -> None:
     with pytest.raises(error):
-        ensure_clearance(attack, SUBJECT, now=NOW, policy_digest=DIGESTS[3])
+        ensure_clearance(attack, SUBJECT, now=NOW, revoked=frozenset(), policy_digest=DIGESTS[3])

@@ -132,7 +132,7 @@ def test_a_clearance_that_names_another_gate_than_signed_it(
     results = []
     for one in seen.vouched:
         try:
-            ensure_clearance(one, subject, now=datetime.now(timezone.utc))
+            ensure_clearance(one, subject, now=datetime.now(timezone.utc), revoked=frozenset())
             results.append("holds")
         except WrongSigner:
             results.append("names another")
@@ -158,8 +158,12 @@ def test_a_trainer_and_the_lineage_of_what_it_made(
     assert pass_gate(str(tmp_path / "tuned"), policy=policy, store=store, signer=gate.signer).verdict.admitted
     (seen,) = collect(store, "records", run.subject, [policy.trust["trainer"]], TrainingRecord.parse).vouched
     assert seen.statement.builder == f"urn:pratique:trainer:{signing.mark(trainer.signer)}"
-    turned = write(gate, trainer, rest=lineage.replace("trainers: [trainer]", "trainers: [gate]"))
+    turned = write(
+        gate, trainer, rest=lineage.replace("[trainer]", "[x]").replace("[gate]", "[trainer]").replace("[x]", "[gate]")
+    )
     assert not pass_gate(str(tmp_path / "tuned"), policy=turned, store=store, signer=gate.signer).verdict.admitted
+    with pytest.raises(PolicyError, match="a key of its own"):
+        write(gate, trainer, rest=lineage.replace("trainers: [trainer]", "trainers: [gate]"))
 
 
 @each

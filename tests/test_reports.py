@@ -27,6 +27,7 @@ from pratique.policies import Bound, Policy
 from pratique.signing import INTOTO, KeySigner
 from pratique.statements import Clearance, Evidence, Material, TrainingRecord, Vouched
 from pratique.store import Store
+from pratique.testing import vouched
 from tests.conftest import Pratique
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
@@ -50,7 +51,7 @@ def evidence(word: str = "fine", measures: dict[str, float] | None = None) -> Vo
         report=Report(findings=(found,), measures={word: 1.5} if measures is None else measures), options_digest=DIGEST,
         policy_digest=DIGEST, made_at=NOW,
     )  # fmt: skip
-    return Vouched(statement=one, signers=frozenset({DIGEST}), digest=DIGEST)
+    return vouched(one, DIGEST, digest=DIGEST)
 
 
 def admission(word: str = "fine", *, admitted: bool = False, measures: dict[str, float] | None = None) -> Admission:

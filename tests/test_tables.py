@@ -113,6 +113,23 @@ def test_a_column_hidden_as_the_index_of_pandas_is_seen(tmp_path: Path) -> None:
 # --- what is beside it --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["README.jsonl", "LICENSE.tar.gz", "notices/NOTICE.pkl", "CHANGELOG.parquet.gz", "part/profile.json", "x/croissant.json"],
+)
+def test_data_that_calls_itself_documentation_is_unread(tmp_path: Path, name: str) -> None:
+    folder_of(tmp_path, {"a.csv": b"x\n1\n", name: b"hidden"})
+    assert tables.read(tmp_path).unread == (name,)
+
+
+@pytest.mark.parametrize(
+    "name", ["README", "readme.TXT", "LICENSE", "LICENCE.md", "docs/NOTICE.rst", "croissant.json", "profile.json"]
+)
+def test_documentation_that_people_have(tmp_path: Path, name: str) -> None:
+    folder_of(tmp_path, {"a.csv": b"x\n1\n", name: b"words"})
+    assert tables.read(tmp_path).ignored == (name,)
+
+
 def test_documentation_is_ignored_and_anything_else_is_unread(tmp_path: Path) -> None:
     files = {"a.csv": b"x\n1\n", "README.md": b"", "dataset.sig": b"", "more.jsonl": b"", "sub/old.CSV.gz": b"", "x.pkl": b""}
     table = tables.read(folder_of(tmp_path, files))

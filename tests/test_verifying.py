@@ -20,6 +20,7 @@ from pratique.errors import (
     Error,
     EvidenceError,
     Malformed,
+    Revoked,
     SignatureInvalid,
     Stale,
     StoreError,
@@ -90,6 +91,29 @@ def test_a_statement_that_holds(signed: Any, one: Any, says: str) -> None:
     assert SUBJECT.digest in about and says in word
     assert proof.data["signers"] == ("supplier",) and proof.data["subject"] == SUBJECT.digest
     json.dumps(proof.data)
+
+
+USED = "sha256:" + "7" * 64
+
+
+@pytest.mark.parametrize("mark", [SUBJECT.digest, USED])
+@pytest.mark.parametrize(
+    "one",
+    [
+        replace(EVIDENCE, report=Report(materials=(Subject(digest=USED),))),
+        replace(RECORD, materials=(Material(role="dataset", subject=Subject(digest=USED), uri="u"),)),
+        replace(CLEARANCE, evidence=(USED,)),
+    ],
+    ids=["evidence", "record", "clearance"],
+)
+def test_a_statement_that_leans_on_what_was_revoked_since(signed: Any, one: Any, mark: str) -> None:
+    for gone, fails in ((mark, True), ("sha256:" + "9" * 64, False)):
+        trusted = [key.renamed(key.name, frozenset({gone})) for key in TRUSTED]
+        if not fails:
+            assert verifying.path(signed(one), trusted, now=NOW).data["subject"] == SUBJECT.digest
+            continue
+        with pytest.raises(Revoked, match=mark):
+            verifying.path(signed(one), trusted, now=NOW)
 
 
 def value_of(one: Any) -> dict[str, Any]:

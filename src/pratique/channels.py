@@ -11,6 +11,10 @@ between, in the order of the code:
 3. Whoever then finds an equal or a higher number of somebody else in the history was overtaken, and moves nothing.
 4. Whoever finds one after he moved the pointer lets it point there: what is in the history was decided, signed and copied.
 
+A pointer says which destination it was made for, so that the one of a test area is none of production: the folder's real
+path, or its URI without passwords. Where readers see the destination under another name than promoters do (a volume that is
+mounted elsewhere), both pass the same `known_as`.
+
 Object stores have no locks that fsspec knows of, but they list at once what was written (S3, GCS and Azure do): of two with one
 number at least one sees the other. Entries that the promoter's own key did not sign are nobody's number.
 """
@@ -22,9 +26,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pratique import documents, files, signing
-from pratique.errors import Error, EvidenceError, Malformed, StoreConflict, StoreError, UsageError
+from pratique import documents, files, signing, store
+from pratique.errors import Error, EvidenceError, Malformed, StoreConflict, StoreError, UsageError, WrongSubject
 from pratique.signing import Trusted
+from pratique.sources import redact
 from pratique.statements import Clearance, Vouched
 from pratique.store import SUFFIX, connect, get, is_local, names_in, replace, why, write_new
 
@@ -38,8 +43,13 @@ _ENTRY = re.compile(r"([0-9]{8,18})-[0-9a-f]{64}" + re.escape(SUFFIX) + r"\Z")
 class Channel:
     """One channel of one destination."""
 
-    def __init__(self, destination: str, name: str) -> None:
+    def __init__(self, destination: str, name: str, known_as: str = "") -> None:
         """Open it; nothing is touched.
+
+        Args:
+            destination: an fsspec folder.
+            name: of the channel.
+            known_as: the name of the destination that pointers say; its real path or URI if left out.
 
         Raises:
             UsageError: that is no channel's name, or there is no driver for the destination.
@@ -47,8 +57,9 @@ class Channel:
         if not _NAME.match(name) or name.endswith(SUFFIX):
             raise UsageError(f"{name!r} is not a channel's name", hint="lower-case letters, digits, '.', '_' and '-'")
         self.name = name
-        self.destination = destination
+        self.shown = redact(destination)
         self._fs, root = connect(destination, "the destination")
+        self.known_as = redact(known_as).rstrip("/") or store.known_as(self._fs, root, destination)
         self._pointer = f"{root}/channels/{name}{SUFFIX}"
         self._history = f"{root}/channels/{name}"
 
@@ -88,7 +99,7 @@ class Channel:
             current = self.read((own,))
         except EvidenceError as error:
             raise StoreConflict(
-                f"the pointer of {self.name} in {self.destination} is not one of ours: {error}",
+                f"the pointer of {self.name} in {self.shown} is not one of ours: {error}",
                 hint="promote with the key that made it, or remove it by hand after looking into it",
             ) from error
         highest = current.statement.sequence if current else 0
@@ -128,14 +139,19 @@ class Channel:
         return sorted(found, reverse=True)
 
     def _verified(self, bundle: bytes, trusted: tuple[Trusted, ...]) -> Vouched[Clearance]:
+        """The clearance in a bundle, if it was made for this channel of this destination."""
         what = f"the pointer of channel {self.name}"
         verified = signing.verify(bundle, trusted, what=what)
         clearance = Clearance.parse(verified.payload)
         if clearance.channel != self.name:
             raise Malformed(f"{what} was made for channel {clearance.channel[:80] or '(none)'}")
-        return Vouched(
-            statement=clearance, signers=verified.signers, digest=documents.sha256(bundle), witnesses=verified.witnesses
-        )
+        elsewhere, _, place = clearance.resource_uri.rpartition("/sha256/")
+        if elsewhere != self.known_as or place not in (clearance.subject.hex, f"{clearance.subject.hex}.file"):
+            raise WrongSubject(
+                f"{what} was made for {redact(clearance.resource_uri)[:200]}, which is not in {self.known_as}",
+                hint="a volume that is mounted elsewhere needs one name: pass it as known_as (--known-as), here and to promote",
+            )
+        return Vouched(statement=clearance, digest=documents.sha256(bundle), witnesses=verified.witnesses)
 
     @contextmanager
     def _driver(self, doing: str) -> Iterator[None]:
@@ -145,7 +161,7 @@ class Channel:
         except Error:
             raise
         except Exception as error:
-            raise StoreError(f"cannot {doing} {self.name} in {self.destination}: {why(error)}") from error
+            raise StoreError(f"cannot {doing} {self.name} in {self.shown}: {why(error)}") from error
 
 
 def _hex(bundle: bytes) -> str:

@@ -353,5 +353,5 @@ def _owner(point: EntryPoint) -> str:
 
 
 def _extra(name: str) -> str:
-    extra = {"dataset": "data", "backdoor": "torch", "privacy": "torch"}.get(name)
+    extra = {"dataset": "data"}.get(name)
     return f"pip install 'pratique[{extra}]'" if extra else "install it beside pratique"

@@ -93,16 +93,26 @@ def sign(
 
 
 @cli.command()
-@click.argument("target", type=PATH)
+@click.argument("target", type=GIVEN)
 @trusts
 @click.option("--signature", type=PATH, help="File of the signature, if it lies elsewhere.")
 @click.option("--allow", type=GIVEN, multiple=True, help="Lenience of the format to accept, such as git-paths (repeatable).")
 @click.option("--clearance", is_flag=True, help="TARGET is a promotion folder: verify its channel and the bytes behind it.")
 @click.option("--channel", type=GIVEN, default="production", show_default=True, help="With --clearance: the channel to verify.")
+@click.option(
+    "--known-as", type=GIVEN, help="With --clearance: the destination's name in `promote`, if it differs from TARGET."
+)
 @_format
 def verify(
-    target: Path, trusted: list[Any], signature: Path | None, allow: tuple[str, ...], clearance: bool, channel: str, form: str,
-) -> None:  # fmt: skip
+    target: str,
+    trusted: list[Any],
+    signature: Path | None,
+    allow: tuple[str, ...],
+    clearance: bool,
+    channel: str,
+    known_as: str | None,
+    form: str,
+) -> None:
     """Verify a signed folder or file, a signed statement (.sigstore.json), or with --clearance what was promoted."""
     from pratique import verifying
     from pratique.oms import Allow
@@ -111,9 +121,9 @@ def verify(
     if unknown:
         raise errors.UsageError(f"--allow {unknown[0]} is no lenience", hint=f"one of {', '.join(one.value for one in Allow)}")
     if clearance:
-        result = verifying.channel(str(target), channel, trusted)
+        result = verifying.channel(target, channel, trusted, known_as=known_as or "")
     else:
-        result = verifying.path(target, trusted, signature=signature, allow=[Allow(one) for one in allow])
+        result = verifying.path(Path(target), trusted, signature=signature, allow=[Allow(one) for one in allow])
     ending.tell(form, {"holds": True, **result.data}, "\n".join(result.steps))
 
 
@@ -175,6 +185,7 @@ def gate(
 @click.option("--policy", type=GIVEN, required=True, help="The promoter's own copy of the policy.")
 @click.option("--to", "destination", type=GIVEN, required=True, help="Folder of promoted artifacts, any fsspec URI.")
 @click.option("--channel", type=GIVEN, default="production", show_default=True, help="The pointer to move.")
+@click.option("--known-as", type=GIVEN, help="The destination's name in the pointer, if its readers see it under another URI.")
 @_store
 @_signs
 @click.option("--run-id", type=GIVEN, help="Only evidence of this pipeline run counts.")
@@ -184,6 +195,7 @@ def promote(
     policy: str,
     destination: str,
     channel: str,
+    known_as: str | None,
     store: str | None,
     named: Any,
     run_id: str | None,
@@ -196,8 +208,8 @@ def promote(
 
     with _progress("copying") as advance:
         done = promotion.promote(
-            artifact, policy=Policy.load(policy), destination=destination, channel=channel, store=Store(store or ""),
-            signer=_signer(named), run_id=run_id or "", progress=advance,
+            artifact, policy=Policy.load(policy), destination=destination, channel=channel,
+            known_as=known_as or "", store=Store(store or ""), signer=_signer(named), run_id=run_id or "", progress=advance,
         )  # fmt: skip
     one = done.clearance
     data = {
@@ -214,12 +226,16 @@ def promote(
 @_store
 @_format
 def report(subject: str, trusted: list[Any], output: Path, store: str | None, form: str) -> None:
-    """Write a page of all that a store holds about SUBJECT (sha256:...), as far as somebody trusted signed it."""
+    """Write a page of all that a store holds about SUBJECT, an artifact or its digest, as far as somebody trusted signed it."""
     from datetime import datetime, timezone
 
     from pratique import dossiers, reports
+    from pratique.artifacts import open_artifact
     from pratique.store import Store
 
+    if not subject.startswith("sha256:"):
+        with _progress("hashing") as advance:
+            subject = open_artifact(subject, progress=advance).subject.digest
     found = dossiers.gather(Store(store or ""), subject, trusted)
     reports.write(output, dossiers.as_page(found, now=datetime.now(timezone.utc)))
     data = {

@@ -18,6 +18,7 @@ from pathlib import Path
 from pratique import artifacts, files
 from pratique.artifacts import Artifact, Entry, Subject, open_artifact
 from pratique.errors import ArtifactRefused, Error, EvidenceError, StoreConflict, StoreError
+from pratique.sources import redact
 from pratique.statements import Clearance
 from pratique.store import connect, is_local, names_in, why
 
@@ -32,13 +33,14 @@ class Destination:
             UsageError: no driver is installed for the URI's scheme.
         """
         self.uri = uri
+        self.shown = redact(uri)
         self._fs, self._root = connect(uri, "the destination")
         self._local = is_local(self._fs)
 
     def address(self, subject: Subject, *, is_file: bool) -> str:
         """Where the bytes of a subject belong."""
         base = self.uri if self.uri.endswith("/") else self.uri + "/"
-        return f"{base}{_place(subject, is_file)}"
+        return base + place(subject, is_file=is_file)
 
     def keep(self, artifact: Artifact) -> str:
         """Copy an artifact to its address, unless the same bytes already stand there; returns the address.
@@ -49,7 +51,7 @@ class Destination:
             StoreError: it could not be written. Nothing stands there then that anything points to.
         """
         where = self.address(artifact.subject, is_file=artifact.is_file)
-        path = f"{self._root}/{_place(artifact.subject, artifact.is_file)}"
+        path = f"{self._root}/{place(artifact.subject, is_file=artifact.is_file)}"
         with self._driver("write to"):
             if self._local:
                 if not os.path.lexists(path):
@@ -60,7 +62,7 @@ class Destination:
                 found = self._upload(artifact, path)
         if found != artifact.entries:
             raise StoreConflict(
-                f"{where} holds other bytes than its name says; nothing was promoted",
+                f"{redact(where)} holds other bytes than its name says; nothing was promoted",
                 hint="somebody wrote into the destination: look into it, then remove that folder",
             )
         return where
@@ -73,24 +75,24 @@ class Destination:
         """
         subject = clearance.subject
         with self._driver("read"):
-            folder = f"{self._root}/{_place(subject, True)}"
+            folder = f"{self._root}/{place(subject, is_file=True)}"
             is_file = bool(self._fs.exists(folder))
             names = [name for name, _ in names_in(self._fs, folder)] if is_file else []
         where = self.address(subject, is_file=is_file)
         if is_file:
             if len(names) != 1:
-                raise EvidenceError(f"{where} holds {len(names)} files: it was changed after the promotion")
+                raise EvidenceError(f"{redact(where)} holds {len(names)} files: it was changed after the promotion")
             where += "/" + names[0].rsplit("/", 1)[-1]
         artifact = open_artifact(where, kind=clearance.kind)
         if artifact.subject != subject:
-            raise EvidenceError(f"{where} holds {artifact.subject.digest}: it was changed after the promotion")
+            raise EvidenceError(f"{redact(where)} holds {artifact.subject.digest}: it was changed after the promotion")
         return artifact
 
     def _upload(self, artifact: Artifact, path: str) -> tuple[Entry, ...]:
         """Object stores have no rename. What an upload that died left behind is completed, and hashed like the rest."""
         if empty := next((one.path for one in artifact.entries if one.path.endswith("/")), None):
             raise ArtifactRefused(
-                f"{empty} is an empty folder, which {self.uri} cannot hold", hint="remove it, and run the gate again"
+                f"{empty} is an empty folder, which {self.shown} cannot hold", hint="remove it, and run the gate again"
             )
         there = {name[len(path) :].lstrip("/") for name, _ in names_in(self._fs, path)}
         for entry in artifact.entries:
@@ -115,10 +117,11 @@ class Destination:
         except Error:
             raise
         except Exception as error:
-            raise StoreError(f"cannot {doing} {self.uri}: {why(error)}") from error
+            raise StoreError(f"cannot {doing} {self.shown}: {why(error)}") from error
 
 
-def _place(subject: Subject, is_file: bool) -> str:
+def place(subject: Subject, *, is_file: bool) -> str:
+    """Where the bytes of a subject belong, within any destination."""
     return f"sha256/{subject.hex}" + (".file" if is_file else "")
 
 

@@ -14,11 +14,12 @@ from datetime import datetime
 
 from pratique.artifacts import Subject
 from pratique.clearing import ensure_clearance
-from pratique.errors import EvidenceError, Stale
+from pratique.errors import EvidenceError, Revoked, Stale
 from pratique.reports import badge, observed, page, quoted, table
 from pratique.signing import Trusted
 from pratique.statements import Clearance, Evidence, TrainingRecord, Vouched, stamp
 from pratique.store import Store
+from pratique.trust import revoked
 from pratique.vouching import collect
 
 
@@ -30,6 +31,9 @@ class Dossier:
     evidence: tuple[Vouched[Evidence], ...]
     records: tuple[Vouched[TrainingRecord], ...]
     clearances: tuple[Vouched[Clearance], ...]
+
+    revoked: frozenset[str]
+    """What the readers' policy has revoked."""
 
     refused: tuple[str, ...]
     """What lies in the store, too, and why it proves nothing."""
@@ -51,12 +55,13 @@ def gather(store: Store, digest: str, trusted: Iterable[Trusted]) -> Dossier:
     held = [one.statement.subject for found in (clearances, records, evidence) for one in found.vouched]
     if not held:
         others = f"; {len(refused)} statements by others lie there: {refused[0]}" if refused else ""
-        raise EvidenceError(f"{store.uri} holds nothing about {digest} that anybody trusted signed{others}")
+        raise EvidenceError(f"{store.shown} holds nothing about {digest} that anybody trusted signed{others}")
     return Dossier(
         subject=held[0],
         evidence=tuple(sorted(evidence.vouched, key=lambda one: one.statement.made_at, reverse=True)),
         records=tuple(sorted(records.vouched, key=lambda one: one.statement.finished_at, reverse=True)),
         clearances=tuple(sorted(clearances.vouched, key=lambda one: one.statement.made_at, reverse=True)),
+        revoked=revoked(keys),
         refused=refused,
     )
 
@@ -68,9 +73,11 @@ def as_page(dossier: Dossier, *, now: datetime) -> str:
         f"<h1>{quoted(subject.name)}</h1><p class=dim><code>{quoted(subject.digest)}</code></p>"
         f"<p>What a store held about it on {stamp(now)[:16]}Z, as far as somebody trusted had signed it.</p>"
     ]
+    if subject.digest in dossier.revoked:
+        parts.append(f"<p>{badge('revoked', False)} The policy has revoked this very artifact: do not use it.</p>")
     if dossier.clearances:
         head = ("", "by", "from", "until", "for")
-        parts.append("<h2>Clearances</h2>" + table(head, [_cleared(one, now) for one in dossier.clearances]))
+        parts.append("<h2>Clearances</h2>" + table(head, [_cleared(one, now, dossier.revoked) for one in dossier.clearances]))
     parts += [_trained(one.statement, one.digest) for one in dossier.records]
     parts += [observed(one.statement, {}, one.digest) for one in dossier.evidence]
     if dossier.refused:
@@ -79,13 +86,13 @@ def as_page(dossier: Dossier, *, now: datetime) -> str:
     return page(subject.name, "".join(parts))
 
 
-def _cleared(vouched: Vouched[Clearance], now: datetime) -> Sequence[str]:
+def _cleared(vouched: Vouched[Clearance], now: datetime, gone: frozenset[str]) -> Sequence[str]:
     one = vouched.statement
     try:
-        ensure_clearance(vouched, one.subject, now=now)
+        ensure_clearance(vouched, one.subject, now=now, revoked=gone)
         state = badge("holds", True)
     except EvidenceError as error:
-        state = badge("lapsed" if isinstance(error, Stale) else "void", False)
+        state = badge("lapsed" if isinstance(error, Stale) else "revoked" if isinstance(error, Revoked) else "void", False)
     levels = ", ".join(one.levels) + (f"; waived: {', '.join(one.waived)}" if one.waived else "")
     channel = f"; channel {one.channel}, number {one.sequence}" if one.channel else ""
     dates = (f"{stamp(moment)[:16]}Z" for moment in (one.made_at, one.expires))

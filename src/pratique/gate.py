@@ -113,7 +113,7 @@ def pass_gate(
     fresh = tuple(one for one in seen.vouched if one.digest in made)
     if {one.digest for one in fresh} != made:
         raise StoreError(
-            f"the store {store.uri} does not return what was written to it: {'; '.join(seen.refused) or 'missing'}"
+            f"the store {store.shown} does not return what was written to it: {'; '.join(seen.refused) or 'missing'}"
         )
     verdict = decide(policy, artifact.subject, fresh, now=now, absences=absences)  # 4
     clears = verdict.admitted and policy.clears

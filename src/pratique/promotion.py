@@ -25,15 +25,17 @@ from pratique import signing
 from pratique.artifacts import Artifact, Limits, Progress, Subject, open_artifact
 from pratique.channels import Channel
 from pratique.clearing import ensure_clearance
-from pratique.destinations import Destination
+from pratique.destinations import Destination, place
 from pratique.errors import Denied, EvidenceError, StoreError, WrongSubject
 from pratique.gate import cleared
 from pratique.judging import Verdict, decide
 from pratique.policies import Policy
 from pratique.signing import INTOTO, Signer, Trusted
 from pratique.signing.choosing import gate_signer
+from pratique.sources import redact
 from pratique.statements import Clearance, Evidence, Vouched
 from pratique.store import Store
+from pratique.trust import revoked
 from pratique.vouching import collect
 
 
@@ -43,7 +45,7 @@ class Promotion:
 
     verdict: Verdict
     uri: str
-    """Where the bytes lie now: `<destination>/sha256/<digest>`."""
+    """Where the bytes lie now: `<destination>/sha256/<digest>`, without a password that the destination's URI may hold."""
 
     clearance: Clearance
     """What the channel points to, signed by the promoter."""
@@ -58,6 +60,7 @@ def promote(
     policy: Policy,
     destination: str,
     channel: str = "production",
+    known_as: str = "",
     store: Store | None = None,
     signer: Signer | None = None,
     run_id: str = "",
@@ -73,8 +76,10 @@ def promote(
         policy: what must hold, as the promoter keeps it.
         destination: an fsspec folder that only the promoter can write to.
         channel: the pointer to move, such as `production`.
+        known_as: the name of the destination that the pointer says, if its readers see it under another path or URI.
         store: where the evidence is.
-        signer: who signs the promotion; this machine's key if left out. Best a key that no gate and no training holds.
+        signer: who signs the promotion; this machine's own key if left out, which must be there. Best one that no gate and
+            no training holds.
         run_id: if given, only evidence of this pipeline run counts.
         expect: if given, the artifact must be this one, whatever evidence there is about others.
 
@@ -84,9 +89,9 @@ def promote(
         StoreConflict: other bytes stand where these belong, or the channel's pointer is not ours to move.
         ArtifactError, StoreError, PolicyError: it could not be decided or done; the old state stands.
     """
-    line, place = Channel(destination, channel), Destination(destination)
+    line, folder = Channel(destination, channel, known_as), Destination(destination)
     store = store or Store()
-    signer = signer or gate_signer()
+    signer = signer or gate_signer(make=False)
     own = signing.trust_in(signer, "this promoter")
     now, started = now or datetime.now(timezone.utc), time.time()
 
@@ -109,37 +114,46 @@ def promote(
 
     verdict = judge(now)  # 3
     line.next(own)  # a pointer that is not ours to move: better known before anything is copied
-    where = place.keep(artifact)  # 4
+    where = folder.keep(artifact)  # 4
     with line.turn():  # 5
         judge(now + timedelta(seconds=max(0.0, time.time() - started)))
         number = line.next(own)
+        address = f"{line.known_as}/{place(artifact.subject, is_file=artifact.is_file)}"
         clearance = cleared(
-            verdict, signer, role="promotion", resource_uri=where, run_id=run_id, channel=channel, sequence=number
+            verdict, signer, role="promotion", resource_uri=address, run_id=run_id, channel=channel, sequence=number
         )
         bundle = signing.sign(clearance.statement(), INTOTO, signer)
         store.add("clearances", artifact.subject, bundle)
         line.move(number, bundle, own)
-    return Promotion(verdict=verdict, uri=where, clearance=clearance, refused=seen.refused)
+    return Promotion(verdict=verdict, uri=redact(where), clearance=clearance, refused=seen.refused)
 
 
 def read_channel(
-    destination: str, channel: str, trusted: Iterable[Trusted], *, now: datetime | None = None, least: int = 0
+    destination: str,
+    channel: str,
+    trusted: Iterable[Trusted],
+    *,
+    now: datetime | None = None,
+    least: int = 0,
+    known_as: str = "",
 ) -> Vouched[Clearance]:
     """What a channel points to, verified: a deployment's first step, before it loads anything.
 
     Args:
-        trusted: whose promotions count.
+        trusted: whose promotions count; what their policy has revoked counts for nothing.
         least: the highest sequence number that the deployment has seen; a lower one is an old pointer put back.
+        known_as: as promoters named the destination, if its path or URI is another one there.
 
     Raises:
         StoreError: there is no such channel.
         EvidenceError: the pointer proves nothing, or no longer.
     """
-    vouched = Channel(destination, channel).read(trusted)
+    keys = tuple(trusted)
+    vouched = Channel(destination, channel, known_as).read(keys)
     if vouched is None:
-        raise StoreError(f"nothing was ever promoted to {channel} in {destination}")
+        raise StoreError(f"nothing was ever promoted to {channel} in {redact(destination)}")
     one = vouched.statement
-    ensure_clearance(vouched, one.subject, now=now or datetime.now(timezone.utc))
+    ensure_clearance(vouched, one.subject, now=now or datetime.now(timezone.utc), revoked=revoked(keys))
     if one.sequence < least:
         raise EvidenceError(
             f"the pointer is number {one.sequence}, but number {least} was seen before: an old one was put back"

@@ -47,19 +47,21 @@ class Vouched(Generic[S]):
     """A statement whose signature has been verified."""
 
     statement: S
-    signers: frozenset[str]
-    """Fingerprints of what is trusted and vouches for it."""
-
     digest: str
     """sha256 of the bundle: its name in the store."""
 
-    witnesses: tuple[Witness, ...] = ()
-    """The same signers, with who exactly signed and why that holds."""
+    witnesses: tuple[Witness, ...]
+    """Who exactly signed, as whom of those who are trusted, and why that holds."""
+
+    @property
+    def signers(self) -> frozenset[str]:
+        """Fingerprints of what is trusted and vouches for it."""
+        return frozenset(one.fingerprint for one in self.witnesses)
 
     @property
     def actors(self) -> frozenset[str]:
         """Fingerprints of those who signed: keys, or identities at their issuer."""
-        return frozenset(one.actor for one in self.witnesses) or self.signers
+        return frozenset(one.actor for one in self.witnesses)
 
     @property
     def marks(self) -> frozenset[str]:
@@ -69,8 +71,7 @@ class Vouched(Generic[S]):
     @property
     def ballots(self) -> frozenset[tuple[str, str]]:
         """Each of those who are trusted, with who signed as them."""
-        known = {(one.fingerprint, one.actor) for one in self.witnesses}
-        return frozenset(known or {(one, one) for one in self.signers})
+        return frozenset((one.fingerprint, one.actor) for one in self.witnesses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from pratique import documents, files, settings
 from pratique.artifacts import Subject
 from pratique.errors import StoreConflict, StoreError, UsageError
+from pratique.sources import redact
 
 Shelf = Literal["evidence", "records", "clearances"]
 
@@ -41,11 +42,14 @@ class Store:
     def __init__(self, uri: str = "") -> None:
         """Open the store; nothing is touched until something is read or written.
 
+        `uri` is what opens it again; `shown` is the same without passwords, for people and for what is signed.
+
         Raises:
             UsageError: no driver is installed for the URI's scheme.
             StoreError: its driver cannot be started.
         """
         self.uri = uri or settings.store_uri()
+        self.shown = redact(self.uri)
         self._fs, self._root = connect(self.uri, "the store")
 
     def add(self, shelf: Shelf, subject: Subject, bundle: bytes, *, check: str = "") -> str:
@@ -68,7 +72,7 @@ class Store:
         except StoreError:
             raise
         except Exception as error:  # fsspec drivers raise whatever their client library raises
-            raise StoreError(f"cannot write to the store {self.uri}: {why(error)}") from error
+            raise StoreError(f"cannot write to the store {self.shown}: {why(error)}") from error
         return digest
 
     def read(self, shelf: Shelf, subject: Subject) -> Iterator[tuple[str, bytes]]:
@@ -85,7 +89,7 @@ class Store:
                 if name.endswith(SUFFIX):
                     yield name[len(self._root) :].lstrip("/"), get(self._fs, name, size)
         except Exception as error:
-            raise StoreError(f"cannot read the store {self.uri}: {why(error)}") from error
+            raise StoreError(f"cannot read the store {self.shown}: {why(error)}") from error
 
 
 def connect(uri: str, what: str) -> tuple[Any, str]:
@@ -102,10 +106,22 @@ def connect(uri: str, what: str) -> tuple[Any, str]:
     try:
         fs, root = url_to_fs(uri)
     except (ImportError, ValueError) as error:
-        raise UsageError(f"no driver for {what} {uri}: {error}", hint="pip install its fsspec driver, e.g. s3fs") from error
+        raise UsageError(
+            f"no driver for {what} {redact(uri)}: {redact(str(error))}", hint="pip install its fsspec driver, e.g. s3fs"
+        ) from error
     except Exception as error:
-        raise StoreError(f"cannot open {what} {uri}: {why(error)}") from error
+        raise StoreError(f"cannot open {what} {redact(uri)}: {why(error)}") from error
     return fs, str(root).rstrip("/")
+
+
+def known_as(fs: Any, root: str, uri: str) -> str:
+    """The one name of a folder, however it was spelled and without secrets; what is signed about it says this name.
+
+    Args:
+        fs, root: what `connect` made of the URI.
+        uri: the URI of a folder that is no local one.
+    """
+    return Path(os.path.realpath(root or "/")).as_uri() if is_local(fs) else redact(uri).rstrip("/")
 
 
 def is_local(fs: Any) -> bool:
@@ -177,4 +193,4 @@ def replace(fs: Any, path: str, data: bytes) -> None:
 def why(error: Exception) -> str:
     """What a driver's error says, in one line."""
     said = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
-    return documents.line(said[:500])
+    return documents.line(redact(said[:500]))

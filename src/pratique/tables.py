@@ -9,7 +9,6 @@ Every column of a file is a column of the table: what pandas wrote beside a Parq
 
 from __future__ import annotations
 
-import fnmatch
 import mmap
 import os
 import re
@@ -30,12 +29,12 @@ MAX_CELLS = 200_000_000
 MAX_BYTES = 4 << 30
 """Bytes of a Parquet file once unpacked: one long text can stand in any number of rows."""
 
-COMPANIONS = (
-    "README*", "LICENSE*", "NOTICE*", "CHANGELOG*", "*.md", "*.sig", "*.sigstore.json", "*.pdf", ".gitattributes", ".gitignore",
-    "croissant.json", "dataset_info.json", "dataset_infos.json", "dataset-card.json", "dataset_card.json", "profile.json",
-    "suite.json",
-)  # fmt: skip
-"""Files beside a table that hold no rows of it."""
+COMPANIONS = re.compile(
+    r"(.*/)?((readme|licen[cs]e|notice|changelog|copying)(\.(md|txt|rst))?|[^/]*\.(md|sig|sigstore\.json|pdf)|\.git(attributes|ignore))"
+    r"|(croissant|dataset_infos?|dataset[-_]card|profile|suite)\.json",
+    re.IGNORECASE,
+)
+"""Files beside a table that hold no rows of it. Metadata in JSON counts beside the table only: deeper, it may be data."""
 
 _NULLS = ["", "NA", "NaN", "nan", "null", "NULL"]
 
@@ -93,8 +92,7 @@ def _files(root: Path) -> dict[str, Path]:
 
 
 def _is_companion(name: str) -> bool:
-    base = name.rsplit("/", 1)[-1]
-    return any(fnmatch.fnmatchcase(base.lower(), pattern.lower()) for pattern in COMPANIONS)
+    return COMPANIONS.fullmatch(name) is not None
 
 
 def _join(parts: dict[str, Any], ignored: tuple[str, ...], unread: tuple[str, ...]) -> Table:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pratique import documents, files, manifests, promotion, signing
 from pratique.artifacts import Subject
-from pratique.clearing import SKEW, ensure_clearance
+from pratique.clearing import SKEW, ensure_clearance, ensure_not_revoked
 from pratique.deliveries import Proof as Proof
 from pratique.deliveries import delivery, proof
 from pratique.errors import ArtifactError, Malformed, Stale, WrongSigner
@@ -25,6 +25,7 @@ from pratique.statements import (
     Vouched,
     stamp,
 )
+from pratique.trust import revoked
 
 
 def path(
@@ -55,13 +56,22 @@ def path(
     return _statement(target, trusted, now or datetime.now(timezone.utc))
 
 
-def channel(destination: str, name: str, trusted: Sequence[Trusted], *, now: datetime | None = None) -> Proof:
+def channel(
+    destination: str, name: str, trusted: Sequence[Trusted], *, known_as: str = "", now: datetime | None = None
+) -> Proof:
     """Verify a promotion's channel, then the bytes that it points to.
+
+    Args:
+        destination: folder of promoted artifacts, any fsspec URI.
+        name: of the channel.
+        trusted: whose promotions count.
+        known_as: as promoters named the destination, if its path or URI is another one there.
+        now: when the promotion must hold; this moment if left out.
 
     Raises:
         EvidenceError, StoreError, ArtifactError: it does not hold, and why.
     """
-    vouched = promotion.read_channel(destination, name, trusted, now=now)
+    vouched = promotion.read_channel(destination, name, trusted, now=now, known_as=known_as)
     one = vouched.statement
     artifact = promotion.verify_promoted(one, destination)
     signers = signing.names_of(vouched.signers, trusted)
@@ -84,7 +94,9 @@ def _statement(target: Path, trusted: Sequence[Trusted], now: datetime) -> Proof
     kind = str(outer.get("predicateType") if isinstance(outer, dict) else None)
     if kind not in _READERS:
         raise Malformed(f"{target} is signed, but a {kind[:80]!r} is nothing that can be verified on its own")
-    subject, says = _READERS[kind](verified, documents.sha256(bundle), now)
+    gone = revoked(trusted)
+    subject, says = _READERS[kind](verified, documents.sha256(bundle), now, gone)
+    ensure_not_revoked({subject.digest}, gone, what=str(target))
     signers = signing.names_of(verified.signers, trusted)
     return proof(
         f"{target} is a Sigstore bundle of the form v0.3 with an in-toto statement in it, signed by {', '.join(signers)}",
@@ -100,10 +112,11 @@ def _whys(witnesses: Sequence[Witness]) -> list[str]:
     return list(dict.fromkeys(step for one in witnesses for step in one.steps))
 
 
-def _evidence(verified: Verified, digest: str, now: datetime) -> tuple[Subject, str]:
+def _evidence(verified: Verified, digest: str, now: datetime, gone: frozenset[str]) -> tuple[Subject, str]:
     one = Evidence.parse(verified.payload)
     if one.made_at > now + SKEW:
         raise Stale(f"the evidence is from {stamp(one.made_at)}, which is not yet", hint="are the clocks right?")
+    ensure_not_revoked((material.digest for material in one.report.materials), gone, what="the evidence")
     worst = one.report.worst.name.lower()
     count = len(one.report.findings)
     source = f", in a copy taken from {one.origin.pinned}" if one.origin else ""
@@ -111,23 +124,23 @@ def _evidence(verified: Verified, digest: str, now: datetime) -> tuple[Subject, 
     return one.subject, f"the check {one.check} (version {one.check_version}) {saw}{source}"
 
 
-def _record(verified: Verified, digest: str, now: datetime) -> tuple[Subject, str]:
+def _record(verified: Verified, digest: str, now: datetime, gone: frozenset[str]) -> tuple[Subject, str]:
     one = TrainingRecord.parse(verified.payload)
     if one.builder.removeprefix("urn:pratique:trainer:") not in verified.actors:
         raise WrongSigner(f"the record names {one.builder} as its trainer, whom nobody trusted signed it as")
+    ensure_not_revoked((material.subject.digest for material in one.materials), gone, what="the record")
     used = ", ".join(f"{material.role} {material.subject.digest[:19]}…" for material in one.materials)
     return one.subject, f"{one.builder} made it from {used}, finished {stamp(one.finished_at)}"
 
 
-def _clearance(verified: Verified, digest: str, now: datetime) -> tuple[Subject, str]:
+def _clearance(verified: Verified, digest: str, now: datetime, gone: frozenset[str]) -> tuple[Subject, str]:
     one = Clearance.parse(verified.payload)
-    ensure_clearance(
-        Vouched(statement=one, signers=verified.signers, digest=digest, witnesses=verified.witnesses), one.subject, now=now
-    )
+    vouched = Vouched(statement=one, digest=digest, witnesses=verified.witnesses)
+    ensure_clearance(vouched, one.subject, now=now, revoked=gone)
     return one.subject, f"{one.verifier} cleared it under policy {one.policy_digest[:19]}… until {stamp(one.expires)}"
 
 
-def _manifest(verified: Verified, digest: str, now: datetime) -> tuple[Subject, str]:
+def _manifest(verified: Verified, digest: str, now: datetime, gone: frozenset[str]) -> tuple[Subject, str]:
     one = manifests.Claim.parse(verified.payload)
     if one.made_at > now + SKEW:
         raise Stale(f"the manifest is from {stamp(one.made_at)}, which is not yet", hint="are the clocks right?")
@@ -135,7 +148,7 @@ def _manifest(verified: Verified, digest: str, now: datetime) -> tuple[Subject, 
     return one.subject, f"{much}, under the Merkle root {one.root}, on {stamp(one.made_at)}"
 
 
-_READERS: dict[str, Callable[[Verified, str, datetime], tuple[Subject, str]]] = {
+_READERS: dict[str, Callable[[Verified, str, datetime, frozenset[str]], tuple[Subject, str]]] = {
     TEST_RESULT: _evidence,
     PROVENANCE: _record,
     VERIFICATION_SUMMARY: _clearance,

@@ -64,4 +64,4 @@ def _one(path: str, bundle: bytes, subject: Subject, keys: Sequence[Trusted], pa
     statement = parse(verified.payload)
     if statement.subject != subject:
         raise WrongSubject(f"it is about {statement.subject.digest}, replayed for another artifact")
-    return Vouched(statement=statement, signers=verified.signers, digest=digest, witnesses=verified.witnesses)
+    return Vouched(statement=statement, digest=digest, witnesses=verified.witnesses)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pratique import checking, signing, training
+from pratique import checking, documents, signing, training
 from pratique.artifacts import Artifact, Kind, Subject, open_artifact
 from pratique.checking import Report, Setting, Severity
 from pratique.checks.lineage import LineageOptions, lineage
@@ -26,8 +26,8 @@ from pratique.statements import Clearance, Material, TrainingRecord
 from pratique.store import Store
 from pratique.testing import assert_check_contract, folder_of
 
-TRAINER, GATE, MALLORY = KeySigner.generate(), KeySigner.generate(), KeySigner.generate()
-TRUST = {"trainer": TRAINER.trusted("trainer"), "gate": GATE.trusted("gate")}
+TRAINER, GATE, OTHER, MALLORY = (KeySigner.generate() for _ in range(4))
+TRUST = {"trainer": TRAINER.trusted("trainer"), "gate": GATE.trusted("gate"), "other": OTHER.trusted("other")}
 ANY_POLICY = "sha256:" + "5" * 64
 EVERYBODY = Setting(trust={**TRUST, "mallory": MALLORY.trusted("mallory")})
 WHO: dict[str, Any] = {"trainers": ["trainer"], "gates": ["gate"]}
@@ -70,9 +70,9 @@ class Yard:
         )  # fmt: skip
         self.store.add("records", self.model.subject, signing.sign(replace(one, **changes).statement(), INTOTO, by))
 
-    def look(self, **options: Any) -> Report:
+    def look(self, setting: Setting | None = None, **options: Any) -> Report:
         """What the check says about the model."""
-        setting = Setting(base=self.root, store=self.store.uri, trust=TRUST)
+        setting = setting or Setting(base=self.root, store=self.store.uri, trust=TRUST)
         return checking.run(lineage, self.model, checking.options_for(lineage, {**WHO, **options}, setting))
 
     def instead(self, model: Artifact) -> Yard:
@@ -185,8 +185,26 @@ def test_a_record_by_somebody_else(yard: Yard, tmp_path: Path) -> None:
     assert "signed by nobody who is trusted" in message(trojan.look(), "no-training-record")
 
 
-def test_the_gate_is_no_trainer(cleared: Yard) -> None:
-    assert rules(cleared.look(trainers=["gate"])) == ["no-training-record"]
+def test_somebody_else_is_the_trainer(cleared: Yard) -> None:
+    assert rules(cleared.look(trainers=["other"])) == ["no-training-record"]
+
+
+@pytest.mark.parametrize("hats", [{"trainers": ["gate"]}, {"trainers": ["trainer", "other"], "gates": ["gate", "other"]}])
+def test_a_trainer_who_may_also_clear_what_he_trains_on(cleared: Yard, hats: dict[str, list[str]]) -> None:
+    with pytest.raises(UsageError, match="give each a key of its own"):
+        cleared.look(**hats)
+
+
+@pytest.mark.parametrize("what", ["base", "data", "clearance"])
+def test_a_material_or_its_clearance_was_revoked_since(cleared: Yard, what: str) -> None:
+    subject = cleared.data.subject if what == "data" else cleared.base.subject
+    ((_, bundle),) = cleared.store.read("clearances", subject)
+    gone = documents.sha256(bundle) if what == "clearance" else subject.digest
+    for mark, expected in ((gone, True), ("sha256:" + "9" * 64, False)):
+        trust = {name: one.renamed(name, frozenset({mark})) for name, one in TRUST.items()}
+        report = cleared.look(Setting(base=cleared.root, store=cleared.store.uri, trust=trust))
+        assert ("revoked" in "".join(one.message for one in report.findings)) is expected
+        assert bool(report.findings) is expected
 
 
 def test_a_record_that_names_another_trainer(yard: Yard, tmp_path: Path) -> None:
@@ -325,8 +343,8 @@ def test_the_trainer_is_no_gate(yard: Yard) -> None:
 
 def test_a_clearance_in_the_gates_name_by_somebody_else_who_is_trusted(yard: Yard) -> None:
     yard.clear(yard.data.subject, "dataset")
-    yard.clear(yard.base.subject, by=TRAINER, verifier=f"urn:pratique:gate:{GATE.trusted().fingerprint}")
-    assert "whose trusted key did not sign it" in message(yard.look(gates=["gate", "trainer"]), "base-not-cleared")
+    yard.clear(yard.base.subject, by=OTHER, verifier=f"urn:pratique:gate:{GATE.trusted().fingerprint}")
+    assert "whose trusted key did not sign it" in message(yard.look(gates=["gate", "other"]), "base-not-cleared")
 
 
 def test_the_clearance_of_a_dataset_for_a_base(yard: Yard) -> None:

@@ -25,9 +25,9 @@ from pratique.judging import decide
 from pratique.policies import Policy
 from pratique.signing import KeySigner
 from pratique.sources import Resolution
-from pratique.statements import Evidence, TrainingRecord, Vouched
+from pratique.statements import Evidence, TrainingRecord
 from pratique.store import Store
-from pratique.testing import FakeHub, folder_of
+from pratique.testing import FakeHub, folder_of, vouched
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights"}
 POLICY = """
@@ -144,8 +144,8 @@ def test_an_origin_never_changes_a_verdict(baseline: Policy, mutable: bool, pinn
             )
             for name, asked in baseline.require.items()
         ]  # fmt: skip
-        vouched = [Vouched(statement=one, signers=signers, digest=one.check) for one in evidence]
-        verdicts.append(decide(baseline, subject, vouched, now=now))
+        seen = [vouched(one, *signers, digest=one.check) for one in evidence]
+        verdicts.append(decide(baseline, subject, seen, now=now))
     assert verdicts[0].admitted
     assert verdicts[0] == verdicts[1]
 

@@ -21,7 +21,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from pydantic import PrivateAttr, ValidationInfo, field_validator
+from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from pratique import policy_files, settings
 from pratique.artifacts import Artifact, Kind, Subject
@@ -31,7 +31,7 @@ from pratique.errors import EvidenceError, WrongSigner
 from pratique.policies import Policy
 from pratique.statements import Clearance, Material, TrainingRecord, Vouched
 from pratique.store import Store
-from pratique.trust import Signers
+from pratique.trust import Signers, revoked
 from pratique.vouching import collect
 
 RULES = {
@@ -101,6 +101,14 @@ class LineageOptions(Options):
             if found != wanted:
                 raise ValueError(f"{path} is a policy for a {found}, not for a {wanted}")
         return path
+
+    @model_validator(mode="after")
+    def _two_hats(self) -> LineageOptions:
+        """A trainer who may also clear what he trains on needs nobody else to bring anything into production."""
+        gates = {one.fingerprint: one.name for one in self.gates}
+        if both := [one for one in self.trainers if one.fingerprint in gates]:
+            raise ValueError(f"{both[0].name} is one of `trainers` and of `gates`; give each a key of its own")
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +180,13 @@ class _Office:
         policy, found = self.policies.get(material.role), vouched.statement.kind
         if found != _KINDS[material.role]:
             raise EvidenceError(f"it was cleared as a {found}, not as a {_KINDS[material.role]}")
-        ensure_clearance(vouched, material.subject, now=self.now, policy_digest=policy.digest if policy else "")
+        ensure_clearance(
+            vouched,
+            material.subject,
+            now=self.now,
+            revoked=revoked(self.options.gates),
+            policy_digest=policy.digest if policy else "",
+        )
 
     def _not_cleared(self, material: Material, reasons: list[str]) -> Finding:
         why = _several(reasons) or "nobody ever cleared it"
@@ -188,7 +202,7 @@ class _Office:
     def _command(self, material: Material) -> str:
         policy = self.policies.get(material.role)
         under = ["--policy", policy.file] if policy else ["--kind", _KINDS[material.role]]
-        there = [] if self.store.uri == settings.store_uri() else ["--store", self.store.uri]
+        there = [] if self.store.uri == settings.store_uri() else ["--store", self.store.shown]
         return "admit it, then check again: " + shlex.join(["pratique", "gate", material.uri, *under, *there])
 
 
@@ -224,7 +238,7 @@ def _ensure_builder(vouched: Vouched[TrainingRecord]) -> None:
 
 
 def _nobody(refused: list[str], store: Store) -> Finding:
-    why = f": {_several(refused)}" if refused else f"; {store.uri} holds no record about it"
+    why = f": {_several(refused)}" if refused else f"; {store.shown} holds no record about it"
     return Finding(
         rule="no-training-record",
         severity=Severity.CRITICAL,

@@ -32,7 +32,7 @@ from pratique.errors import Denied, Error, EvidenceError, PolicyError, StoreErro
 from pratique.gate import Admission, observe, pass_gate
 from pratique.judging import decide
 from pratique.policies import Policy
-from pratique.signing import INTOTO, KeySigner, Signer
+from pratique.signing import INTOTO, KeySigner, Signer, Witness
 from pratique.signing.choosing import gate_signer
 from pratique.statements import Clearance, Evidence, Vouched
 from pratique.steps.handing import Handle, Tally, bundle_in, count, hand_over, source, write_bundle
@@ -341,7 +341,14 @@ def _ensure_counts(name: str, question: Policy, signer: Signer) -> None:
 
 def _ensure_acceptable(question: Policy, seen: Evidence, digest: str) -> None:
     """Ask what a gate would object to in this evidence, as if everybody whose signature it needs had signed it, too."""
-    as_if = Vouched(statement=seen, signers=question.require[seen.check].signers, digest=digest)
+    as_if = Vouched(
+        statement=seen,
+        digest=digest,
+        witnesses=tuple(
+            Witness(fingerprint=one, actor=one, who="as if", steps=(), marks=frozenset())
+            for one in question.require[seen.check].signers
+        ),
+    )
     verdict = decide(question, seen.subject, [as_if], now=seen.made_at, run_id=seen.run_id)
     objections = tuple(one for one in verdict.denials if one.check == seen.check)
     if objections:
@@ -353,8 +360,10 @@ def _cleared(handle: Handle, policy: Policy, run_id: str) -> Clearance:
     bundle = bundle_in(handle, "the clearance")
     verified = signing.verify(bundle, policy.evidence_keys, what="the clearance")
     one = Clearance.parse(verified.payload)
-    vouched = Vouched(statement=one, signers=verified.signers, digest=documents.sha256(bundle), witnesses=verified.witnesses)
-    ensure_clearance(vouched, one.subject, now=datetime.now(timezone.utc), policy_digest=policy.digest)
+    vouched = Vouched(statement=one, digest=documents.sha256(bundle), witnesses=verified.witnesses)
+    ensure_clearance(
+        vouched, one.subject, now=datetime.now(timezone.utc), revoked=frozenset(policy.revoked), policy_digest=policy.digest
+    )
     if one.run_id != run_id:
         raise EvidenceError(
             f"the clearance is from run {one.run_id or '(none)'}, not from {run_id}", hint="run the gate in this run"
@@ -367,4 +376,4 @@ def _stored_clearance(admission: Admission, store: Store) -> bytes:
     for _, bundle in store.read("clearances", admission.artifact.subject):
         if documents.sha256(bundle) == admission.clearance_digest:
             return bundle
-    raise StoreError(f"the store {store.uri} does not return the clearance that was written to it")
+    raise StoreError(f"the store {store.shown} does not return the clearance that was written to it")

@@ -4,12 +4,12 @@
 """
 
 from pratique.testing.contract import assert_check_contract
-from pratique.testing.fakes import MemorySigner, ScriptedCheck, StepArtifact, StepMetrics, folder_of
+from pratique.testing.fakes import MemorySigner, ScriptedCheck, StepArtifact, StepMetrics, folder_of, vouched
 from pratique.testing.hub import FakeHub
 from pratique.testing.loopback import Answer, Loopback, Request
 from pratique.testing.registry import FakeRegistry, tar_of
 
 __all__ = [
     "Answer", "FakeHub", "FakeRegistry", "Loopback", "MemorySigner", "Request", "ScriptedCheck", "StepArtifact", "StepMetrics",
-    "assert_check_contract", "folder_of", "tar_of",
+    "assert_check_contract", "folder_of", "tar_of", "vouched",
 ]  # fmt: skip
