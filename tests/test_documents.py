@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -59,3 +60,14 @@ def test_brackets_inside_strings_are_not_depth() -> None:
 def test_a_gigabyte_of_json_is_refused_before_it_is_parsed() -> None:
     with pytest.raises(Malformed, match="at most"):
         documents.parse(b" " * 1001, what="it", max_bytes=1000)
+
+
+@pytest.mark.parametrize(
+    ("span", "words"),
+    [
+        (timedelta(days=1), "1 day"), (timedelta(days=7), "7 days"), (timedelta(hours=36), "1 day 12 hours"),
+        (timedelta(seconds=90), "1 minute 30 seconds"), (timedelta(0), "no time"), (timedelta(days=36_525), "36,525 days"),
+    ],
+)  # fmt: skip
+def test_a_time_in_words(span: timedelta, words: str) -> None:
+    assert documents.lasting(span) == words

@@ -296,7 +296,7 @@ def manifest_sign(
     written = manifests.write(folder, signer, signature=signature, upstream=origins, previous=before)
     claim = manifests.signed_in(folder, own, signature=signature).claim
     data = {"signature": str(written), "root": claim.root, "files": claim.count, "subject": claim.subject.digest}
-    ending.tell(form, data, f"signed: {written}\n  root {claim.root} over {claim.count:,} files")
+    ending.tell(form, data, f"signed: {written}\n  root {claim.root} over {claim.extent}")
 
 
 @manifest.command("verify")
@@ -377,8 +377,8 @@ def _manifest_out(form: str, signed: Any, keys: list[Any], count: int, how: str,
         "upstream": [{"kind": one.kind, "id": one.id} for one in claim.upstream],
     }  # fmt: skip
     steps = (
-        f"1. {', '.join(who)} signed the Merkle root {claim.root} over {claim.count:,} files and empty folders",
-        f"2. {count:,} of them are there, unchanged, {how}",
+        f"1. {', '.join(who)} signed the Merkle root {claim.root} over {claim.extent}",
+        f"2. {'it is' if claim.count == 1 else f'{count:,} of them are'} there, unchanged, {how}",
     )
     ending.tell(form, data, "\n".join(steps))
 

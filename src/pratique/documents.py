@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import re
+from datetime import timedelta
 from typing import Any
 
 from pratique.errors import Malformed
@@ -69,6 +70,18 @@ def short(text: str, width: int = 500) -> str:
     """One line of at most `width` characters, without control characters: for logs, and for what is read at a glance."""
     one = " ".join(_ACTIVE.sub(" ", text).split())
     return one if len(one) <= width else one[: width - 1] + "…"
+
+
+def many(count: int, noun: str) -> str:
+    """`1 file`, `1,234 files`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def lasting(span: timedelta) -> str:
+    """A time in words: `7 days`, `1 day 12 hours`, `90 seconds` as `1 minute 30 seconds`."""
+    minutes, seconds = divmod(span.seconds, 60)
+    parts = ((span.days, "day"), (minutes // 60, "hour"), (minutes % 60, "minute"), (seconds, "second"))
+    return " ".join(many(count, noun) for count, noun in parts if count) or "no time"
 
 
 def sha256(data: bytes) -> str:

@@ -225,13 +225,12 @@ def explain(policy: Policy) -> list[str]:
     for name, one in policy.require.items():
         signers = ", ".join(sorted({key.name for key in policy.keys(one.signers)}))
         count = f"at least {one.threshold} of {signers}" if one.threshold > 1 or len(one.signers) > 1 else signers
-        lines.append(
-            f"- {name}: evidence signed by {count}, not older than {one.max_age}, answers exactly the policy's question"
-        )
+        age = documents.lasting(one.max_age)
+        lines.append(f"- {name}: evidence signed by {count}, not older than {age}, answers exactly the policy's question")
         lines.append(f"  - and has no finding of severity {one.deny_at.name.lower()} or worse")
         lines += [f"  - and reports the measure {measure}: {bound}" for measure, bound in one.measures.items()]
         lines += [f"  - asked with {key} = {value}" for key, value in one.options.items()]
-    lines.append(f"An admission lasts {policy.clearance}, and never longer than the evidence behind it.")
+    lines.append(f"An admission lasts {documents.lasting(policy.clearance)}, and never longer than the evidence behind it.")
     for waiver in policy.waivers:
         lines.append(
             f"Until {stamp(waiver.until)}, {waiver.check}/{waiver.rule} is waived for {waiver.subject} "

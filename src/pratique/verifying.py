@@ -144,7 +144,7 @@ def _manifest(verified: Verified, digest: str, now: datetime, gone: frozenset[st
     one = manifests.Claim.parse(verified.payload)
     if one.made_at > now + SKEW:
         raise Stale(f"the manifest is from {stamp(one.made_at)}, which is not yet", hint="are the clocks right?")
-    much = f"{one.count:,} files and empty folders, {one.size:,} bytes"
+    much = f"{one.extent}, {one.size:,} bytes"
     return one.subject, f"{much}, under the Merkle root {one.root}, on {stamp(one.made_at)}"
 
 

@@ -147,7 +147,7 @@ def test_signed_by_somebody_else(model: Path) -> None:
     report = look(model)
     (found,) = report.findings
     assert (found.rule, found.severity) == ("wrong-signer", Severity.CRITICAL)
-    assert f"supplier (key {signing.hint(SUPPLIER.public)[:16]}" in found.message
+    assert f"supplier (key {SUPPLIER.trusted().fingerprint[:19]}…)" in found.message
     assert signing.hint(MALLORY.public)[:16] in found.message
     assert report.measures == {"signed_files": 0, "unsigned_files": 3, "signers": 0}
 

@@ -75,6 +75,11 @@ class Claim:
 
     upstream: tuple[Upstream, ...] = ()
 
+    @property
+    def extent(self) -> str:
+        """How much it is, for people."""
+        return "1 file" if self.count == 1 else f"{self.count:,} files and empty folders"
+
     def statement(self) -> bytes:
         """The bytes to sign."""
         dependencies: list[dict[str, Any]] = [{"name": one.kind, "uri": one.id} for one in self.upstream]

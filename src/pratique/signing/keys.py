@@ -106,7 +106,7 @@ class TrustedKey:
 
     def describe(self) -> str:
         """Who it is, in words."""
-        return f"{self.name} (key {hint(self.public)[:16]}…)"
+        return f"{self.name} (key {self.fingerprint[:19]}…)"
 
     def renamed(self, name: str, revoked: frozenset[str] = frozenset()) -> TrustedKey:
         """The same key under another name."""
