@@ -183,8 +183,11 @@ def observed(evidence: Evidence, bounds: Mapping[str, Bound], digest: str) -> st
         f"<p class=dim>evidence <code>{quoted(digest)}</code>, {stamp(evidence.made_at)[:19]}Z</p>"
     ]
     if report.measures:
-        rows = [(quoted(name), f"{value:,.6g}", bar(value, bounds.get(name))) for name, value in report.measures.items()]
-        parts.append(table(("measure", "value", "against its bound"), rows))
+        drawn = 3 if bounds else 2  # nobody set a bound: no column that says so in every row
+        rows = [
+            (quoted(name), f"{value:,.6g}", bar(value, bounds.get(name)))[:drawn] for name, value in report.measures.items()
+        ]
+        parts.append(table(("measure", "value", "against its bound")[:drawn], rows))
     if report.findings:
         found = [
             (
