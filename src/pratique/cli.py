@@ -17,7 +17,8 @@ from typing import Any
 import click
 
 from pratique import __version__, ending, errors
-from pratique.cli_trust import GIVEN, PATH, dsse, signs, trust, trusts
+from pratique.cli_kfp import kfp
+from pratique.cli_trust import GIVEN, PATH, dsse, signer_of, signs, trust, trusts
 
 KINDS = click.Choice(["model", "dataset", "environment"])
 HASHES = click.Choice(["sha256", "blake2b", "blake3"])
@@ -86,7 +87,7 @@ def sign(
 
     if shard_size and not shards:
         raise errors.UsageError("--shard-size goes with --shards")
-    signer = _named(named)
+    signer = signer_of(named)
     hashing = oms.Hashing(hash_type=hash_type, shard_size=(shard_size or oms.SHARD_SIZE) if shards else 0)
     written = oms.write_signature(folder, signer, name=signature or "", hashing=hashing, ignore=ignore, version=version or "")
     ending.tell(form, {"signature": str(written)}, f"signed: {written}")
@@ -289,7 +290,7 @@ def manifest_sign(
     """Write a manifest of FOLDER and a signature of its Merkle root into it."""
     from pratique import manifests, signing
 
-    signer = _named(named)
+    signer = signer_of(named)
     origins = [manifests.Upstream.parse(one) for one in upstream]
     own = [signing.trust_in(signer, "the publisher")]
     before = manifests.signed_in(previous.parent, own, signature=previous.name).claim.root if previous else ""
@@ -420,6 +421,7 @@ def policy_schema() -> None:
     ending.tell("json", policies.schema(), "")
 
 
+cli.add_command(kfp)
 cli.add_command(trust)
 cli.add_command(dsse)
 
@@ -506,14 +508,6 @@ def _written(path: Path, html: Callable[[], str]) -> int:
         return error.exit_code
     click.echo(f"report: {path}", err=True)
     return 0
-
-
-def _named(named: Any) -> Any:
-    """Who was named to sign; somebody must be."""
-    signer = named.choose()
-    if signer is None:
-        raise errors.UsageError("nobody would sign", hint="pass --key, with --certificate or without, or --identity-token")
-    return signer
 
 
 def _signer(named: Any) -> Any:

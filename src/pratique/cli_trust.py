@@ -72,6 +72,18 @@ def _signer_options(default: str) -> Sequence[Callable[[Callable[..., Any]], Cal
     )
 
 
+def signer_of(named: Any) -> Any:
+    """Who was named to sign; somebody must be.
+
+    Raises:
+        UsageError: nobody was, or what was named is not in order.
+    """
+    signer = named.choose()
+    if signer is None:
+        raise errors.UsageError("nobody would sign", hint="pass --key, with --certificate or without, or --identity-token")
+    return signer
+
+
 def trusts(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that name who is trusted; the command gets them as `trusted`, a list that is not empty."""
 

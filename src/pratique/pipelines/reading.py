@@ -1,0 +1,337 @@
+"""From bytes to a pipeline. Whoever can edit a compiled file writes these bytes: everything is bounded, nothing is guessed.
+
+A field that this reader does not know could mean anything to a backend, so each one is a fault, and so is what does not fit
+together: a task without a component, a component without an executor, a required input that nobody gives. The SDK's own strict
+parser and a round trip through it notice two of ten such changes (measured).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from pratique.errors import ArtifactRefused
+
+MAX_BYTES = 16 << 20
+"""Of a compiled pipeline. Large ones with embedded code take about 1 MB."""
+
+MAX_DEPTH = 64
+
+_PLAIN = frozenset(f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "null", "bool", "int", "float"))
+
+_FIELDS: Mapping[str, frozenset[str]] = {
+    "pipeline": frozenset(
+        {"pipelineInfo", "deploymentSpec", "sdkVersion", "schemaVersion", "components", "root", "defaultPipelineRoot"}
+    ),
+    "component": frozenset(
+        {"inputDefinitions", "outputDefinitions", "dag", "executorLabel", "singlePlatformSpecs", "taskConfigPassthroughs"}
+    ),
+    "dag": frozenset({"tasks", "outputs"}),
+    "task": frozenset(
+        {
+            "taskInfo", "inputs", "dependentTasks", "cachingOptions", "componentRef", "triggerPolicy", "artifactIterator",
+            "parameterIterator", "retryPolicy", "iteratorPolicy",
+        }
+    ),
+    "cachingOptions": frozenset({"enableCache", "cacheKey"}),
+    "triggerPolicy": frozenset({"condition", "strategy"}),
+    "inputs": frozenset({"parameters", "artifacts"}),
+    "executor": frozenset({"container", "importer", "resolver", "customJob"}),
+    "container": frozenset({"image", "command", "args", "lifecycle", "resources", "env"}),
+    "artifact given": frozenset({"taskOutputArtifact", "componentInputArtifact"}),
+    "parameter given": frozenset(
+        {"taskOutputParameter", "runtimeValue", "componentInputParameter", "taskFinalStatus", "parameterExpressionSelector"}
+    ),
+    "input artifact": frozenset({"artifactType", "isArtifactList", "isOptional", "description"}),
+    "input parameter": frozenset({"type", "parameterType", "defaultValue", "isOptional", "description", "literals"}),
+}  # fmt: skip
+"""What pipeline_spec.proto of kfp 2.16 and 2.17 knows, as far as it decides what runs."""
+
+_TYPES = frozenset(
+    {
+        "NUMBER_DOUBLE", "NUMBER_INTEGER", "STRING", "BOOLEAN", "LIST", "STRUCT", "TASK_FINAL_STATUS", "TASK_CONFIG",
+    }
+)  # fmt: skip
+
+_STRATEGIES = frozenset({"", "TRIGGER_STRATEGY_UNSPECIFIED", "ALL_UPSTREAM_TASKS_SUCCEEDED", "ALL_UPSTREAM_TASKS_COMPLETED"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A task of one DAG."""
+
+    name: str
+    component: str
+    """The name of its component; '' if it names none."""
+
+    needs: tuple[str, ...]
+    """Tasks of the same DAG that come before it."""
+
+    artifacts: Mapping[str, Mapping[str, Any]]
+    """What it is given: `taskOutputArtifact` or `componentInputArtifact`, by the name of its input."""
+
+    parameters: Mapping[str, Mapping[str, Any]]
+    cached: bool
+    anyway: bool
+    """Whether it runs although what it depends on has failed (`ignore_upstream_failure`, an exit handler)."""
+
+    condition: str
+    """Of a `dsl.If`; '' without one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dag:
+    """Tasks, and which of their outputs are the DAG's own."""
+
+    tasks: Mapping[str, Task]
+    outputs: Mapping[str, tuple[tuple[str, str], ...]]
+    """Of artifacts: the tasks and outputs that each can come from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executor:
+    """What runs in a container; an importer runs in none."""
+
+    kind: str
+    """`container`, `importer`, or another word of the specification."""
+
+    image: str = ""
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """What a task runs: an executor, or a DAG."""
+
+    executor: Executor | None = None
+    dag: Dag | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """A compiled pipeline, as far as it decides what runs."""
+
+    name: str
+    root: Dag
+    components: Mapping[str, Component]
+    faults: tuple[tuple[str, str], ...]
+    """What does not fit together: a sentence, and where."""
+
+
+def read(data: bytes, *, what: str) -> Pipeline:
+    """Read a compiled pipeline (YAML, or JSON of KFP 2).
+
+    Raises:
+        ArtifactRefused: that is none, it is too large, or YAML of a kind that is not read: tags, anchors, a key twice.
+    """
+    document = _document(data, what)
+    return _Reader(document).pipeline(what)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """One walk over the document, which notes what does not fit on its way."""
+
+    document: Mapping[str, Any]
+    faults: list[tuple[str, str]] = field(default_factory=list)
+
+    def pipeline(self, what: str) -> Pipeline:
+        spec = self._fields(self.document, "pipeline", "")
+        if not str(spec.get("schemaVersion", "")).startswith("2."):
+            self._fault(f"schemaVersion is {spec.get('schemaVersion')!r}, not 2.x", "schemaVersion")
+        executors = {
+            str(label): self._executor(value, f"executors.{label}")
+            for label, value in _mapping(_mapping(spec.get("deploymentSpec")).get("executors")).items()
+        }
+        written = {str(name): _mapping(value) for name, value in _mapping(spec.get("components")).items()}
+        components = {name: self._component(name, value, executors, written) for name, value in written.items()}
+        root = self._fields(_mapping(spec.get("root")), "component", "root")
+        if not _mapping(_mapping(root.get("dag")).get("tasks")):
+            raise ArtifactRefused(f"{what} has no root.dag.tasks: it is no compiled pipeline", hint="kfp dsl compile makes one")
+        name = str(_mapping(spec.get("pipelineInfo")).get("name", ""))
+        dag = self._dag(root["dag"], "root", written)
+        return Pipeline(name=name, root=dag, components=components, faults=tuple(self.faults))
+
+    def _component(
+        self, name: str, value: Mapping[str, Any], executors: Mapping[str, Executor], written: Mapping[str, Mapping[str, Any]]
+    ) -> Component:
+        where = f"components.{name}"
+        self._fields(value, "component", where)
+        for kind, inner in (("parameters", "input parameter"), ("artifacts", "input artifact")):
+            for key, one in _mapping(_mapping(value.get("inputDefinitions")).get(kind)).items():
+                self._fields(_mapping(one), inner, f"{where}.{key}")
+                if kind == "parameters" and (wrong := _mapping(one).get("parameterType")) not in _TYPES:
+                    self._fault(f"the parameter {key} is of the type {wrong!r}, which there is not", where)
+        if "dag" in value:
+            return Component(dag=self._dag(_mapping(value["dag"]), where, written))
+        label = str(value.get("executorLabel", ""))
+        if label not in executors:
+            self._fault(f"the component {name} has no executor ({label or 'none is named'})", where)
+        return Component(executor=executors.get(label))
+
+    def _executor(self, value: Any, where: str) -> Executor:
+        spec = self._fields(_mapping(value), "executor", where)
+        if len(spec) != 1:
+            self._fault(f"an executor is one thing, not {', '.join(sorted(spec)) or 'nothing'}", where)
+            return Executor(kind="")
+        (kind,) = spec
+        if kind != "container":
+            return Executor(kind=kind)
+        container = self._fields(_mapping(spec[kind]), "container", where)
+        return Executor(
+            kind=kind, image=str(container.get("image", "")), command=_words(container.get("command")),
+            args=_words(container.get("args")),
+        )  # fmt: skip
+
+    def _dag(self, value: Mapping[str, Any], where: str, written: Mapping[str, Mapping[str, Any]]) -> Dag:
+        spec = self._fields(value, "dag", where)
+        tasks = {
+            str(name): self._task(str(name), _mapping(one), f"{where}.{name}", written)
+            for name, one in _mapping(spec.get("tasks")).items()
+        }
+        for task in tasks.values():
+            for needed in task.needs:
+                if needed not in tasks:
+                    self._fault(f"it depends on the task {needed}, which there is not", f"{where}.{task.name}")
+        return Dag(tasks=tasks, outputs=dict(self._outputs(_mapping(spec.get("outputs")), tasks, where)))
+
+    def _outputs(
+        self, value: Mapping[str, Any], tasks: Mapping[str, Task], where: str
+    ) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+        for name, one in _mapping(value.get("artifacts")).items():
+            chosen = [_mapping(each) for each in _list(_mapping(one).get("artifactSelectors"))]
+            pairs = tuple((str(each.get("producerSubtask")), str(each.get("outputArtifactKey"))) for each in chosen)
+            for producer, _ in pairs:
+                if producer not in tasks:
+                    self._fault(f"its output {name} is that of the task {producer}, which there is not", where)
+            yield str(name), tuple(dict.fromkeys(pairs))
+
+    def _task(self, name: str, value: Mapping[str, Any], where: str, written: Mapping[str, Mapping[str, Any]]) -> Task:
+        spec = self._fields(value, "task", where)
+        component = str(_mapping(spec.get("componentRef")).get("name", ""))
+        inputs = self._fields(_mapping(spec.get("inputs")), "inputs", where)
+        artifacts = self._given(inputs, "artifacts", "artifact given", where)
+        parameters = self._given(inputs, "parameters", "parameter given", where)
+        if component not in written:
+            self._fault(f"its component {component or '(none)'} is not there", where)
+        else:
+            looped = {str(_mapping(spec.get(one)).get("itemInput")) for one in ("parameterIterator", "artifactIterator")}
+            self._complete(
+                written[component], {"artifacts": {*artifacts, *looped}, "parameters": {*parameters, *looped}}, where
+            )
+        trigger = self._fields(_mapping(spec.get("triggerPolicy")), "triggerPolicy", where)
+        if (strategy := str(trigger.get("strategy", ""))) not in _STRATEGIES:
+            self._fault(f"its trigger strategy is {strategy!r}, which there is not", where)
+        caching = self._fields(_mapping(spec.get("cachingOptions")), "cachingOptions", where)
+        producers = [one.get("producerTask") for one in _producers((*artifacts.values(), *parameters.values()))]
+        return Task(
+            name=name, component=component, artifacts=artifacts, parameters=parameters,
+            needs=tuple(dict.fromkeys(str(one) for one in (*_list(spec.get("dependentTasks")), *producers))),
+            cached=caching.get("enableCache") not in (None, False),
+            anyway=strategy not in ("", "TRIGGER_STRATEGY_UNSPECIFIED", "ALL_UPSTREAM_TASKS_SUCCEEDED"),
+            condition=str(trigger.get("condition", "")),
+        )  # fmt: skip
+
+    def _given(self, inputs: Mapping[str, Any], kind: str, known: str, where: str) -> dict[str, Mapping[str, Any]]:
+        found = {str(name): _mapping(one) for name, one in _mapping(inputs.get(kind)).items()}
+        for name, one in found.items():
+            self._fields(one, known, f"{where}.{name}")
+        return found
+
+    def _complete(self, component: Mapping[str, Any], given: Mapping[str, set[str]], where: str) -> None:
+        """Every required input is given. (More may be: the SDK hands on the channels that a text is made of.)"""
+        asked = _mapping(component.get("inputDefinitions"))
+        for kind, values in given.items():
+            for name, one in _mapping(asked.get(kind)).items():
+                if name not in values and _mapping(one).get("isOptional") is not True:
+                    self._fault(f"nobody gives its required input {name}", where)
+
+    def _fields(self, value: Mapping[str, Any], kind: str, where: str) -> Mapping[str, Any]:
+        for name in value:
+            if name not in _FIELDS[kind]:
+                self._fault(f"{kind} has a field {str(name)[:80]!r}, which there is not", where)
+        return value
+
+    def _fault(self, sentence: str, where: str) -> None:
+        self.faults.append((sentence, where))
+
+
+def _producers(given: Any) -> Iterator[Mapping[str, Any]]:
+    for one in given:
+        for key in ("taskOutputArtifact", "taskOutputParameter", "taskFinalStatus"):
+            if key in one:
+                yield _mapping(one[key])
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """An object; nothing counts as an empty one, and anything else is no pipeline."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ArtifactRefused(f"an object was expected, not {str(value)[:60]!r}: this is no compiled pipeline")
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise ArtifactRefused(f"a list was expected, not {str(value)[:60]!r}: this is no compiled pipeline")
+    return value
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return tuple(one if isinstance(one, str) else repr(one) for one in _list(value))
+
+
+def _document(data: bytes, what: str) -> Mapping[str, Any]:
+    """The first document of the file; the second, if any, is for a platform (volumes, secrets) and decides no order."""
+    if len(data) > MAX_BYTES:
+        raise ArtifactRefused(f"{what} has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        text = data.decode("utf-8")
+        _refuse_bombs(yaml.parse(text, Loader=loader), what)
+        nodes = list(yaml.compose_all(text, Loader=loader))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ArtifactRefused(f"{what} is not YAML: {getattr(error, 'problem', None) or type(error).__name__}") from error
+    if not 1 <= len(nodes) <= 2 or not isinstance(nodes[0], yaml.MappingNode):
+        raise ArtifactRefused(f"{what} is no compiled pipeline", hint="kfp dsl compile --py pipeline.py --output pipeline.yaml")
+    value: Mapping[str, Any] = _plain(nodes[0], what)
+    return value
+
+
+def _refuse_bombs(events: Iterator[yaml.Event], what: str) -> None:
+    """Before anything is built: an alias can multiply, and what is nested can exhaust the stack of who builds it."""
+    depth = 0
+    for event in events:
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
+            line = event.start_mark.line + 1 if event.start_mark else 0
+            raise ArtifactRefused(f"{what}, line {line}: aliases and more than {MAX_DEPTH} levels are not read")
+
+
+def _plain(node: yaml.Node, what: str) -> Any:
+    """As Python values."""
+    line = node.start_mark.line + 1
+    if node.tag not in _PLAIN:
+        raise ArtifactRefused(f"{what}, line {line}: the tag {node.tag[:80]} is not read")
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(inner, what) for inner in node.value]
+    if isinstance(node, yaml.MappingNode):
+        value: dict[str, Any] = {}
+        for key, inner in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.value in value:
+                raise ArtifactRefused(
+                    f"{what}, line {key.start_mark.line + 1}: the key {str(key.value)[:80]!r} is none, or appears twice"
+                )
+            value[key.value] = _plain(inner, what)
+        return value
+    try:
+        return yaml.SafeLoader("").construct_object(node)
+    except Exception as error:  # PyYAML: a KeyError for `!!bool maybe` ...
+        raise ArtifactRefused(f"{what}, line {line}: {str(node.value)[:80]!r} is not a plain value") from error
