@@ -33,6 +33,7 @@ MAX_BUNDLE = 8 << 20
 _NO_FILE = (errno.EFBIG, errno.EINVAL, errno.ENXIO, errno.ELOOP, errno.ENOENT)
 """Too large, a pipe, a socket, a link in a circle or to nothing: what somebody put there, and no trouble of the disk's."""
 
+_HEX = re.compile(r"[0-9a-f]{64}\Z")
 _CHECK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 
@@ -88,6 +89,21 @@ class Store:
             for name, size in names_in(self._fs, folder):
                 if name.endswith(SUFFIX):
                     yield name[len(self._root) :].lstrip("/"), get(self._fs, name, size)
+        except Exception as error:
+            raise StoreError(f"cannot read the store {self.shown}: {why(error)}") from error
+
+    def everything(self, shelf: Shelf) -> Iterator[tuple[Subject, str, bytes]]:
+        """Every bundle on a shelf as (subject by its place, path within the store, bytes), in order of path; none verified.
+
+        Raises:
+            StoreError: the store could not be read.
+        """
+        folder = f"{self._root}/{shelf}/sha256"
+        try:
+            for name, size in names_in(self._fs, folder):
+                place = name[len(folder) :].lstrip("/").partition("/")[0]
+                if name.endswith(SUFFIX) and _HEX.match(place):
+                    yield Subject(digest=f"sha256:{place}"), name[len(self._root) :].lstrip("/"), get(self._fs, name, size)
         except Exception as error:
             raise StoreError(f"cannot read the store {self.shown}: {why(error)}") from error
 

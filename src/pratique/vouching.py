@@ -56,6 +56,32 @@ def collect(
     return Collected(vouched=tuple(vouched.values()), refused=tuple(refused))
 
 
+def collect_all(
+    store: Store, shelf: Shelf, trusted: Iterable[Trusted], parse: Callable[[bytes], S], each: Callable[[], None] = lambda: None
+) -> Collected[S]:
+    """The same for everything on a shelf, in one listing.
+
+    Args:
+        store, shelf, trusted, parse: as of `collect`.
+        each: called after each bundle, for a progress bar.
+
+    Raises:
+        StoreError: the store itself could not be read.
+    """
+    keys = tuple(trusted)
+    vouched: dict[str, Vouched[S]] = {}
+    refused: list[str] = []
+    for subject, path, bundle in store.everything(shelf):
+        try:
+            one = _one(path, bundle, subject, keys, parse)
+        except EvidenceError as error:
+            refused.append(documents.line(f"{error} ({path})"))
+        else:
+            vouched.setdefault(one.digest, one)
+        each()
+    return Collected(vouched=tuple(vouched.values()), refused=tuple(refused))
+
+
 def _one(path: str, bundle: bytes, subject: Subject, keys: Sequence[Trusted], parse: Callable[[bytes], S]) -> Vouched[S]:
     digest = documents.sha256(bundle)
     if path.rsplit("/", 1)[-1] != digest.removeprefix("sha256:") + SUFFIX:

@@ -1,0 +1,146 @@
+"""The commands of a bad day: `trace` says what descends from an artifact, `revoke` takes its worth away."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pratique import ending, errors, files
+from pratique.cli_trust import GIVEN, PATH, trusts
+
+_format = click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For people or machines."
+)
+
+
+@click.command()
+@click.argument("subject", type=GIVEN)
+@trusts
+@click.option("--store", type=GIVEN, help="URI of the evidence store. [default: PRATIQUE_STORE]")
+@click.option("--svg", type=PATH, help="Write a picture here, too.")
+@_format
+def trace(subject: str, trusted: list[Any], store: str | None, svg: Path | None, form: str) -> None:
+    """Say what SUBJECT, an artifact or its digest, was made of, and which models descend from it and are in production."""
+    from pratique import family_trees, tracing
+    from pratique.artifacts import open_artifact
+    from pratique.store import Store
+
+    digest = subject if subject.startswith("sha256:") else open_artifact(subject).subject.digest
+    with _counting("statements") as each:
+        everything = tracing.chart(Store(store or ""), trusted, each)
+    found = tracing.trace(everything, digest)
+    if svg is not None:
+        try:
+            files.replace(svg, family_trees.as_svg(found).encode())
+        except OSError as error:
+            raise errors.UsageError(f"cannot write {svg}: {error.strerror or error}") from error
+    ending.tell(form, _data(found), "\n".join(_lines(found)))
+
+
+def _data(found: Any) -> dict[str, Any]:
+    return {
+        "subject": found.digest, "name": found.name, "promoted": [_place(one) for one in found.places],
+        "upstream": [_step(one) for one in found.upstream], "downstream": [_step(one) for one in found.downstream],
+        "affected": [one.digest for one in found.affected], "refused": list(found.refused),
+    }  # fmt: skip
+
+
+def _step(one: Any) -> dict[str, Any]:
+    links = [
+        {"material": it.material, "product": it.product, "role": it.role, "by": it.by, "at": it.at.isoformat()}
+        for it in one.through
+    ]
+    return {
+        "digest": one.digest, "name": one.name, "distance": one.distance, "promoted": [_place(it) for it in one.places],
+        "through": links,
+    }  # fmt: skip
+
+
+def _place(one: Any) -> dict[str, Any]:
+    return {
+        "uri": one.uri, "channel": one.channel, "sequence": one.sequence, "until": one.until.isoformat(), "latest": one.latest,
+    }  # fmt: skip
+
+
+def _lines(found: Any) -> Iterator[str]:
+    yield f"{found.name} ({found.digest})"
+    yield from (f"  {_promoted(one)}" for one in found.places)
+    for title, steps in (("made of", found.upstream), ("went into", found.downstream)):
+        yield f"{title}:" if steps else f"{title}: nothing that anybody trusted has recorded"
+        for one in steps:
+            roles = ", ".join(dict.fromkeys(link.role for link in one.through))
+            yield f"{'  ' * one.distance}{one.name} ({one.digest}), as {roles}"
+            yield from (f"{'  ' * one.distance}  {_promoted(it)}" for it in one.places)
+    live = [one for one in found.affected if any(it.latest for it in one.places)]
+    yield (
+        f"{len(found.downstream):,} descend from it; {len(found.affected):,} of them were promoted, "
+        f"{len(live):,} are the latest of their channel"
+    )
+    if found.refused:
+        yield f"{len(found.refused):,} statements in the store are by nobody who is trusted here, and were left out"
+
+
+def _promoted(one: Any) -> str:
+    word = "the latest of" if one.latest else "was in"
+    return f"promoted: {word} channel {one.channel}, number {one.sequence}, until {one.until.isoformat()[:16]}Z, at {one.uri}"
+
+
+@contextmanager
+def _counting(what: str) -> Iterator[Callable[[], None]]:
+    """A counter on stderr, if a person is looking."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} " + what))
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda: bar.advance(task)
+
+
+@click.command()
+@click.argument("digest", type=GIVEN, required=False)
+@click.option("--policy", type=PATH, required=True, help="The policy to write it into.")
+@click.option("--key", type=PATH, help="Revoke this public key (the file of it) instead of a digest.")
+@click.option("--certificate", type=PATH, help="Revoke the certificates in this file, and all below them.")
+@click.option("--identity", type=GIVEN, help="Revoke a keyless identity, with its --issuer.")
+@click.option("--issuer", type=GIVEN, help="The issuer of --identity.")
+@click.option("--reason", type=GIVEN, required=True, help="Why, for whoever reads the policy.")
+@_format
+def revoke(
+    digest: str | None,
+    policy: Path,
+    key: Path | None,
+    certificate: Path | None,
+    identity: str | None,
+    issuer: str | None,
+    reason: str,
+    form: str,
+) -> None:
+    """Write into a policy that DIGEST (an artifact, a file in one, a statement), a key or an identity is worth nothing."""
+    from pratique import revoking
+
+    given = {
+        "digest": digest, "key": _from(policy, key), "certificate": _from(policy, certificate), "identity": identity,
+        "issuer": issuer,
+    }  # fmt: skip
+    what = {name: value for name, value in given.items() if value}
+    if len(what.keys() & set(revoking.KINDS)) != 1 or bool(identity) != bool(issuer):
+        raise errors.UsageError("give one of DIGEST, --key, --certificate, and --identity with --issuer")
+    after = revoking.revoke(policy, what, reason=reason)
+    shown = " ".join(what.values())
+    text = f"revoked {shown} in {policy}, which is {after.digest} now\nwhat descends from it: pratique trace"
+    ending.tell(form, {"policy": str(policy), "policy_digest": after.digest, "revoked": what, "reason": reason}, text)
+
+
+def _from(policy: Path, path: Path | None) -> str:
+    """A file as the policy names it: relative to itself."""
+    return os.path.relpath(path, policy.parent) if path else ""
