@@ -20,6 +20,7 @@ from .markdown import PAGES, ROOT, plain, play, table, tables
 
 CHECKS = sorted(page for page in ROOT.glob("docs/checks/*.md") if not page.stem.endswith("-attacks"))
 PLAYED = (
+    "docs/audit.md",
     "docs/incident.md",
     "docs/policy.md",
     "docs/sources.md",

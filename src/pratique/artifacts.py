@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -244,7 +244,11 @@ def _list(source: Path, name: str, limits: Limits, *, follow: bool = True) -> Li
 
 def _read(found: Listing, copy: Path | None = None, progress: Progress | None = None) -> tuple[Entry, ...]:
     """Hash what was listed, copying it on the way."""
-    digests = hashing.digests(found, copy=copy, progress=progress)
+    return entries_of(found, hashing.digests(found, copy=copy, progress=progress))
+
+
+def entries_of(found: Listing, digests: Sequence[str]) -> tuple[Entry, ...]:
+    """What was listed, with the sha256 (hex) of each of its files."""
     entries = [Entry(path=one.path, size=one.size, sha256=digest) for one, digest in zip(found.files, digests, strict=True)]
     entries += [Entry(path=path, size=0, sha256=_EMPTY) for path in found.empty]
     return tuple(sorted(entries, key=attrgetter("path")))  # code points sort as their UTF-8 does

@@ -164,5 +164,22 @@ class Channel:
             raise StoreError(f"cannot {doing} {self.name} in {self.shown}: {why(error)}") from error
 
 
+def names(destination: str) -> tuple[str, ...]:
+    """Every channel of a destination, by what lies there: a file that only looks like a pointer is named, too.
+
+    Raises:
+        StoreError: the destination cannot be read.
+    """
+    fs, root = connect(destination, "the destination")
+    folder = f"{root}/channels"
+    try:
+        found = [name[len(folder) :].lstrip("/") for name, _ in names_in(fs, folder)]
+    except Exception as error:  # fsspec drivers raise whatever their client library raises
+        raise StoreError(f"cannot read {redact(destination)}: {why(error)}") from error
+    return tuple(
+        sorted(one.removesuffix(SUFFIX) for one in found if one.endswith(SUFFIX) and _NAME.match(one.removesuffix(SUFFIX)))
+    )
+
+
 def _hex(bundle: bytes) -> str:
     return documents.sha256(bundle).removeprefix("sha256:")

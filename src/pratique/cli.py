@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from pratique import __version__, ending, errors
-from pratique.cli_incident import revoke, trace
+from pratique.cli_incident import audit, revoke, trace
 from pratique.cli_kfp import kfp
 from pratique.cli_trust import GIVEN, PATH, dsse, signer_of, signs, trust, trusts
 
@@ -422,6 +422,7 @@ def policy_schema() -> None:
     ending.tell("json", policies.schema(), "")
 
 
+cli.add_command(audit)
 cli.add_command(kfp)
 cli.add_command(revoke)
 cli.add_command(trace)

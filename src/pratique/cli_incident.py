@@ -1,17 +1,17 @@
-"""The commands of a bad day: `trace` says what descends from an artifact, `revoke` takes its worth away."""
+"""The commands for what is in production: `audit` looks again, `trace` says what descends from what, `revoke` takes back."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pratique import ending, errors, files
-from pratique.cli_trust import GIVEN, PATH, trusts
+from pratique.cli_trust import GIVEN, PATH, signs, trusts
 
 _format = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For people or machines."
@@ -88,6 +88,98 @@ def _lines(found: Any) -> Iterator[str]:
 def _promoted(one: Any) -> str:
     word = "the latest of" if one.latest else "was in"
     return f"promoted: {word} channel {one.channel}, number {one.sequence}, until {one.until.isoformat()[:16]}Z, at {one.uri}"
+
+
+@click.command()
+@click.argument("destination", type=GIVEN)
+@click.option("--policy", type=GIVEN, required=True, help="What must hold now.")
+@trusts
+@click.option("--channel", "only", type=GIVEN, multiple=True, help="Look at this one (repeatable). [default: all]")
+@click.option("--store", type=GIVEN, help="URI of the evidence store. [default: PRATIQUE_STORE]")
+@signs("no check runs again")
+@click.option("--renew", type=PATH, help="The promoter's private key: give what is admitted a later date.")
+@click.option("--known-as", type=GIVEN, help="The destination's name in `promote`, if it differs from DESTINATION.")
+@click.option("--fast", is_flag=True, help="Read only files that seem new or changed since the last --fast (local disks).")
+@click.option("--previous", type=PATH, help="The JSON of an earlier audit: say what is another now.")
+@_format
+def audit(
+    destination: str,
+    policy: str,
+    trusted: list[Any],
+    only: tuple[str, ...],
+    store: str | None,
+    named: Any,
+    renew: Path | None,
+    known_as: str | None,
+    fast: bool,
+    previous: Path | None,
+    form: str,
+) -> None:
+    """Look again at everything in production, as a promotion would today; exit 1 unless it is as it should be.
+
+    With --key (or another signer) of a gate, checks whose evidence is missing or too old run again.
+    """
+    from datetime import datetime, timezone
+
+    from pratique import auditing
+    from pratique.policies import Policy
+    from pratique.remembering import Memory
+    from pratique.signing import KeySigner
+    from pratique.store import Store
+
+    before = _earlier(previous) if previous else None
+    now = datetime.now(timezone.utc)
+    with ExitStack() as held:
+        each = held.enter_context(_counting("channels"))
+        memory = held.enter_context(Memory()) if fast else None
+        found = auditing.audit(
+            destination, policy=Policy.load(policy), store=Store(store or ""), trusted=trusted, only=only,
+            known_as=known_as or "", gate=named.choose(), promoter=KeySigner.load(renew) if renew else None,
+            memory=memory, each=lambda one: each(),
+        )  # fmt: skip
+    data = auditing.as_json(destination, found, now=now)
+    if before is not None:
+        data["changes"] = auditing.changes(before, found)
+    ending.tell(form, data, "\n".join(_audited(data)))
+    if not data["sound"]:
+        raise ending.Ended(1)
+
+
+def _earlier(path: Path) -> dict[str, Any]:
+    from pratique import documents
+
+    try:
+        value = documents.parse(files.read(path, most=documents.MAX_BYTES, regular=True), what=str(path))
+    except OSError as error:
+        raise errors.UsageError(f"cannot read {path}: {error.strerror or error}") from error
+    except errors.Malformed as error:
+        raise errors.UsageError(f"{path} is no audit: {error}", hint="pratique audit --format json writes one") from error
+    if not isinstance(value, dict) or not isinstance(value.get("channels"), list):
+        raise errors.UsageError(f"{path} is no audit", hint="pratique audit --format json writes one")
+    return value
+
+
+def _audited(data: dict[str, Any]) -> Iterator[str]:
+    for one in data["channels"]:
+        what = (
+            f"{one['name']} ({one['digest'][:19]}…), number {one['sequence']}, until {one['until'][:16]}Z"
+            if one["digest"]
+            else ""
+        )
+        yield f"{one['state']:<8} {one['channel']}  {what}".rstrip()
+        yield from (f"         {reason}" for reason in one["reasons"])
+        yield from (f"         Remedy: {fix}" for fix in one["fixes"])
+    for change in data.get("changes", ()):
+        yield f"since then: {change}"
+    count = len(data["channels"])
+    good = sum(one["state"] in ("holds", "renewed") for one in data["channels"])
+    yield (
+        f"{good} of {count} channels of {data['destination']} are as they should be"
+        if count
+        else (f"{data['destination']} has no channels: nothing was ever promoted there, or it is somewhere else")
+    )
+    if unread := sum(one["remembered"] for one in data["channels"]):
+        yield f"{unread:,} files were not read: they seem unchanged"
 
 
 @contextmanager
