@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pratique.components.caching import uncached as uncached
     from pratique.components.gate.component import gate as gate
+    from pratique.components.hardening import harden as harden
     from pratique.components.image import IMAGE as IMAGE
     from pratique.components.promote_model.component import promote_model as promote_model
     from pratique.components.scan_artifact.component import scan_artifact as scan_artifact
+    from pratique.components.scheduling import schedule_audit as schedule_audit
     from pratique.components.transfer_learning import transfer_learning as transfer_learning
     from pratique.components.validate_dataset.component import validate_dataset as validate_dataset
     from pratique.components.verify_lineage.component import verify_lineage as verify_lineage
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
 _HOME = {
     "IMAGE": "image",
     "gate": "gate.component",
+    "harden": "hardening",
     "promote_model": "promote_model.component",
     "scan_artifact": "scan_artifact.component",
+    "schedule_audit": "scheduling",
     "transfer_learning": "transfer_learning",
     "uncached": "caching",
     "validate_dataset": "validate_dataset.component",
@@ -40,8 +44,10 @@ _HOME = {
 __all__ = [
     "IMAGE",
     "gate",
+    "harden",
     "promote_model",
     "scan_artifact",
+    "schedule_audit",
     "transfer_learning",
     "uncached",
     "validate_dataset",

@@ -32,7 +32,9 @@ from pratique.checking import Check
 
 FOLDER = Path(__file__).resolve().parent.parent / "components"
 PIPELINE = "transfer_learning"
-OTHERS = {"IMAGE": "image", PIPELINE: PIPELINE, "uncached": "caching"}
+OTHERS = {
+    "IMAGE": "image", PIPELINE: PIPELINE, "harden": "hardening", "schedule_audit": "scheduling", "uncached": "caching",
+}  # fmt: skip
 """What the package offers besides its components, and where each is."""
 
 INPUTS = ("artifact", "run_id", "evidence", "report", "metrics", "policy", "kind", "deny_at", "store", "key", "asked")
