@@ -52,6 +52,15 @@ def test_one_key_under_two_names_is_one_key() -> None:
     assert len(ask(["a", "b"], trust={"a": TRUST["supplier"], "b": TRUST["supplier"]}).signers) == 1
 
 
+def test_a_key_listed_once_more_without_the_policy_that_revoked_it_is_none_the_better_for_it() -> None:
+    listed = [SUPPLIER.trusted("a"), SUPPLIER.trusted("b").renamed("b", frozenset({"sha256:1"}))]
+    for several in (listed, listed[::-1]):
+        (one,) = ask(several).signers
+        assert one.revoked == {"sha256:1"}
+    (one,) = ask([SUPPLIER.trusted("a"), SUPPLIER.trusted("b")]).signers
+    assert not one.revoked
+
+
 def test_a_single_name_needs_no_brackets() -> None:
     assert ask("supplier").signers == ask(["supplier"]).signers
 

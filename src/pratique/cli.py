@@ -99,6 +99,9 @@ def sign(
 @trusts
 @click.option("--signature", type=PATH, help="File of the signature, if it lies elsewhere.")
 @click.option("--allow", type=GIVEN, multiple=True, help="Lenience of the format to accept, such as git-paths (repeatable).")
+@click.option("--name", type=GIVEN, help="What the publisher must call it.")
+@click.option("--min-version", type=GIVEN, help="The oldest version to take, by what the publisher signed.")
+@click.option("--digest", "wanted", type=GIVEN, help="The one artifact to take (sha256:...), as `pratique digest` prints it.")
 @click.option("--clearance", is_flag=True, help="TARGET is a promotion folder: verify its channel and the bytes behind it.")
 @click.option("--channel", type=GIVEN, default="production", show_default=True, help="With --clearance: the channel to verify.")
 @click.option(
@@ -106,15 +109,9 @@ def sign(
 )
 @_format
 def verify(
-    target: str,
-    trusted: list[Any],
-    signature: Path | None,
-    allow: tuple[str, ...],
-    clearance: bool,
-    channel: str,
-    known_as: str | None,
-    form: str,
-) -> None:
+    target: str, trusted: list[Any], signature: Path | None, allow: tuple[str, ...], name: str | None, min_version: str | None,
+    wanted: str | None, clearance: bool, channel: str, known_as: str | None, form: str,
+) -> None:  # fmt: skip
     """Verify a signed folder or file, a signed statement (.sigstore.json), or with --clearance what was promoted."""
     from pratique import verifying
     from pratique.oms import Allow
@@ -122,10 +119,14 @@ def verify(
     unknown = sorted(set(allow) - {one.value for one in Allow})
     if unknown:
         raise errors.UsageError(f"--allow {unknown[0]} is no lenience", hint=f"one of {', '.join(one.value for one in Allow)}")
+    expected = verifying.Expected(name=name or "", min_version=min_version or "", digest=wanted or "")
     if clearance:
+        if expected.options or allow or signature:
+            raise errors.UsageError("--clearance goes with --channel and --known-as alone: it says itself which artifact it is")
         result = verifying.channel(target, channel, trusted, known_as=known_as or "")
     else:
-        result = verifying.path(Path(target), trusted, signature=signature, allow=[Allow(one) for one in allow])
+        lenient = [Allow(one) for one in allow]
+        result = verifying.path(Path(target), trusted, signature=signature, allow=lenient, expected=expected)
     ending.tell(form, {"holds": True, **result.data}, "\n".join(result.steps))
 
 
@@ -322,9 +323,11 @@ def manifest_verify(
     with _progress("reading") as advance:
         if isinstance(source, manifests.Manifest) and not names:
             manifests.verify_folder(folder, signed.claim, source, own=own, progress=advance)
-            count = signed.claim.count
+            verified, count = source.entries, signed.claim.count
         else:
-            count = len(manifests.verify_files(folder, names, signed.claim, source, own=own, progress=advance))
+            verified = manifests.verify_files(folder, names, signed.claim, source, own=own, progress=advance)
+            count = len(verified)
+    signed.ensure_unrevoked(verified)
     _manifest_out(form, signed, trusted, count, "and there is nothing else" if not names else "of those that were asked for")
 
 
@@ -364,6 +367,7 @@ def manifest_audit(folder: Path, trusted: list[Any], signature: str, form: str) 
     lines = manifests.manifest_in(folder, signed.claim, signature=signature)
     with _progress("reading") as advance, Memory() as memory:
         recalled = audit_folder(folder, signed.claim, lines, memory, own=own, progress=advance)
+    signed.ensure_unrevoked(lines.entries)
     click.echo(f"{recalled.remembered:,} files were not read: they seem unchanged", err=True)
     more = {"remembered": recalled.remembered, "remembered_bytes": recalled.remembered_bytes}
     _manifest_out(form, signed, trusted, signed.claim.count, "as far as an audit sees", **more)

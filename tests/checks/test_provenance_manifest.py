@@ -220,6 +220,13 @@ def test_a_description_that_cannot_be_read(tmp_path: Path, data: bytes) -> None:
     assert report.measures["described_files"] == 0
 
 
+def test_a_description_that_two_readers_may_read_differently_under_the_name_of_other_metadata(tmp_path: Path) -> None:
+    """`metadata.json` is anybody's name, but what speaks of Croissant is a description, and must be in order."""
+    folder = described(folder_of(tmp_path / "images", FILES), *HONEST, name="metadata.json")
+    (folder / "metadata.json").write_text((folder / "metadata.json").read_text().replace("{", '{"conformsTo": "x", ', 1))
+    assert rules(signed_look(folder)) == [("croissant-malformed", "metadata.json")]
+
+
 def test_a_description_is_compared_whatever_signed_it(tmp_path: Path) -> None:
     folder = described(folder_of(tmp_path / "images", FILES), file_object("labels.csv", sha256=sha256(b"other")))
     oms.write_signature(folder, PUBLISHER)

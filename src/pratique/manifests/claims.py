@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from pratique import documents, signing
-from pratique.artifacts import Subject
-from pratique.errors import Malformed, UsageError
+from pratique.artifacts import Entry, Subject
+from pratique.errors import Malformed, Revoked, UsageError
 from pratique.signing import INTOTO, Signer, Trusted, Witness
 
 PREDICATE = "urn:pratique:manifest:v1"
@@ -142,6 +142,15 @@ class Signed:
     witnesses: tuple[Witness, ...] = ()
     """Who signed it, and why that holds."""
 
+    revoked: frozenset[str] = frozenset()
+    """What the policy behind those who are trusted has revoked."""
+
+    def ensure_unrevoked(self, entries: Iterable[Entry]) -> None:
+        """Raise Revoked if the policy has revoked one of these files by its digest."""
+        for one in entries:
+            if f"sha256:{one.sha256}" in self.revoked:
+                raise Revoked(f"the policy has revoked the file {one.path}, sha256:{one.sha256}", hint="do not use it")
+
 
 def sign(claim: Claim, signer: Signer) -> bytes:
     """The claim in a Sigstore bundle."""
@@ -153,9 +162,10 @@ def verify(bundle: bytes, trusted: Iterable[Trusted], *, what: str = "the signat
 
     Raises:
         Malformed: not such a bundle, or signatures in it that nobody trusted made.
-        SignatureInvalid, WrongSigner: nobody trusted vouches for it.
+        SignatureInvalid, WrongSigner: nobody trusted vouches for it. Revoked: or the policy has revoked the dataset.
     """
-    verified = signing.verify(bundle, trusted, what=what)
+    listed = tuple(trusted)
+    verified = signing.verify(bundle, listed, what=what)
     if verified.signatures != len(verified.actors):
         raise Malformed(
             f"{what} holds {verified.signatures} signatures, but only {len(verified.actors)} by different trusted keys",
@@ -163,7 +173,10 @@ def verify(bundle: bytes, trusted: Iterable[Trusted], *, what: str = "the signat
             rule="extra-signature",
         )
     claim = Claim.parse(verified.payload, what=what)
-    return Signed(claim=claim, signers=verified.signers, witnesses=verified.witnesses)
+    revoked = frozenset(mark for one in listed for mark in one.revoked)
+    if claim.subject.digest in revoked:
+        raise Revoked(f"{what} is about {claim.subject.digest}, which the policy has revoked", hint="do not use it")
+    return Signed(claim=claim, signers=verified.signers, witnesses=verified.witnesses, revoked=revoked)
 
 
 class _Model(BaseModel):
