@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pratique import documents, oms, signing, verifying
+from pratique import documents, manifests, oms, signing, verifying
 from pratique.artifacts import Subject
 from pratique.checking import Finding, Report, Severity
 from pratique.errors import (
@@ -325,6 +325,28 @@ def test_another_delivery_of_the_same_publisher_on_the_command_line(tmp_path: Pa
     assert (code, rule in out) == (5 if rule else 0, True), out + err
     digest = verifying.path(root, TRUSTED).data["subject"]
     assert verifying.path(root, TRUSTED, expected=verifying.Expected(digest=digest))
+
+
+@pytest.mark.parametrize("method", ["oms", "manifest"])
+def test_a_signature_named_where_it_lies_in_the_folder(tmp_path: Path, pratique: Pratique, method: str) -> None:
+    """It is the folder's own, then, and not a file in it that nobody signed."""
+    root = folder_of(tmp_path / "model", {"weights.bin": b"weights"})
+    (tmp_path / "supplier.pub").write_bytes(KEY.trusted().pem)
+    if method == "oms":
+        path = oms.write_signature(root, KEY, name="other.sig")
+    else:
+        path = manifests.write(root, KEY, signature="other.manifest.sigstore.json")
+    words = ("verify", root, "--trust", tmp_path / "supplier.pub", "--signature", path)
+    assert pratique(*words)[0] == 0
+    (root / "evil.py").touch()
+    assert pratique(*words)[0] == 5
+
+
+@pytest.mark.parametrize("uri", ["hf://acme/models@main", "s3://bucket/key", "models:/name/1", "oci://localhost/x:1"])
+def test_what_lies_elsewhere_is_fetched_by_other_commands(pratique: Pratique, tmp_path: Path, uri: str) -> None:
+    (tmp_path / "supplier.pub").write_bytes(KEY.trusted().pem)
+    code, _, err = pratique("verify", uri, "--trust", tmp_path / "supplier.pub")
+    assert (code, "pratique check provenance" in err) == (2, True)
 
 
 def test_no_version_where_one_is_asked_for_and_questions_that_make_no_sense(folder: Path) -> None:

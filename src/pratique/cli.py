@@ -8,6 +8,7 @@ a bug, 130 interrupted, 141 nobody reads the output any more.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -125,6 +126,9 @@ def verify(
             raise errors.UsageError("--clearance goes with --channel and --known-as alone: it says itself which artifact it is")
         result = verifying.channel(target, channel, trusted, known_as=known_as or "")
     else:
+        if re.match(r"[a-z0-9]+:/", target) and not Path(target).exists():
+            hint = "`pratique check provenance URI -o signers=KEY` and `pratique gate URI` fetch, pin and verify"
+            raise errors.UsageError(f"verify reads what lies on this machine, not {target}", hint=hint)
         lenient = [Allow(one) for one in allow]
         result = verifying.path(Path(target), trusted, signature=signature, allow=lenient, expected=expected)
     ending.tell(form, {"holds": True, **result.data}, "\n".join(result.steps))
@@ -285,10 +289,11 @@ _signature = click.option(
     help="Where the data came from, e.g. lakefs=lakefs://lake/4d5f0c.",
 )
 @click.option("--previous", type=PATH, help="The signature of the version before this, by the same key.")
+@click.option("--version", type=GIVEN, help="Which version it is, such as 1.4.0: a policy can refuse older ones.")
 @_format
 def manifest_sign(
-    folder: Path, named: Any, signature: str, upstream: tuple[str, ...], previous: Path | None, form: str
-) -> None:
+    folder: Path, named: Any, signature: str, upstream: tuple[str, ...], previous: Path | None, version: str | None, form: str
+) -> None:  # fmt: skip
     """Write a manifest of FOLDER and a signature of its Merkle root into it."""
     from pratique import manifests, signing
 
@@ -296,7 +301,7 @@ def manifest_sign(
     origins = [manifests.Upstream.parse(one) for one in upstream]
     own = [signing.trust_in(signer, "the publisher")]
     before = manifests.signed_in(previous.parent, own, signature=previous.name).claim.root if previous else ""
-    written = manifests.write(folder, signer, signature=signature, upstream=origins, previous=before)
+    written = manifests.write(folder, signer, signature=signature, upstream=origins, previous=before, version=version or "")
     claim = manifests.signed_in(folder, own, signature=signature).claim
     data = {"signature": str(written), "root": claim.root, "files": claim.count, "subject": claim.subject.digest}
     ending.tell(form, data, f"signed: {written}\n  root {claim.root} over {claim.extent}")
@@ -379,7 +384,7 @@ def _manifest_out(form: str, signed: Any, keys: list[Any], count: int, how: str,
     claim, who = signed.claim, signing.names_of(signed.signers, keys)
     data = {
         "holds": True, "files": count, "root": claim.root, "subject": claim.subject.digest, "signers": who,
-        "made_at": claim.made_at.isoformat(), "previous": claim.previous, **more,
+        "made_at": claim.made_at.isoformat(), "previous": claim.previous, "version": claim.version, **more,
         "upstream": [{"kind": one.kind, "id": one.id} for one in claim.upstream],
     }  # fmt: skip
     steps = (

@@ -84,6 +84,8 @@ def delivery(
         UsageError: what is expected makes no sense.
     """
     chosen = checking.load("provenance")
+    if detached is not None and (inside := _inside(target, detached)):
+        signature, detached = inside, None
     signature = signature or _found(target)
     asked = {"signers": list(trusted), "signature": signature, "allow": [one.value for one in allow]}
     asked |= expected.options
@@ -100,6 +102,12 @@ def delivery(
 def proof(*steps: str, data: Mapping[str, Any]) -> Proof:
     """The steps, numbered, each in a line of its own."""
     return Proof(steps=tuple(f"{number}. {documents.line(step)}" for number, step in enumerate(steps, 1)), data=data)
+
+
+def _inside(target: Path, signature: Path) -> str:
+    """The path of a signature in the folder that it is about; '' if it lies elsewhere."""
+    place = signature.parent.resolve() / signature.name
+    return place.relative_to(target.resolve()).as_posix() if place.is_relative_to(target.resolve()) and target.is_dir() else ""
 
 
 def _found(target: Path) -> str:

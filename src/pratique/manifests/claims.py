@@ -23,6 +23,8 @@ from pratique.signing import INTOTO, Signer, Trusted, Witness
 PREDICATE = "urn:pratique:manifest:v1"
 
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
+_VERSION = re.compile(r"([0-9]{1,9}(\.[0-9]{1,9}){0,7})?\Z")  # as `oms.version_numbers` reads it, or none
+
 _ID = re.compile(r"[\x21-\x7e]{1,512}\Z")
 
 
@@ -67,6 +69,9 @@ class Claim:
     made_at: datetime
     """To the second."""
 
+    version: str = ""
+    """Which one it is, such as `1.4.0`, so that a policy can refuse an older one in its place; '' if it is not said."""
+
     previous: str = ""
     """Hex root of the version before this; '' for the first, or where it is not said."""
 
@@ -92,6 +97,8 @@ class Claim:
             "manifest": {"sha256": self.manifest.removeprefix("sha256:")},
             "root": {"sha256": self.root},
         }
+        if self.version:
+            predicate["version"] = self.version
         if self.previous:
             predicate["previous"] = {"sha256": self.previous}
         if dependencies:
@@ -125,7 +132,7 @@ class Claim:
         return cls(
             subject=Subject(digest="sha256:" + subject.digest.sha256, name=subject.name),
             root=body.root.sha256, count=body.count, size=body.size, manifest="sha256:" + body.manifest.sha256,
-            made_at=body.made_at, previous=body.previous.sha256 if body.previous else "",
+            made_at=body.made_at, version=body.version, previous=body.previous.sha256 if body.previous else "",
             croissant=next((one.subject() for one in described), None),
             upstream=tuple(Upstream(kind=one.name, id=one.uri) for one in body.resolved_dependencies if one.digest is None),
         )  # fmt: skip
@@ -153,7 +160,9 @@ class Signed:
 
 
 def sign(claim: Claim, signer: Signer) -> bytes:
-    """The claim in a Sigstore bundle."""
+    """The claim in a Sigstore bundle. Raises UsageError for a version that could not be compared with another."""
+    if not _VERSION.match(claim.version):
+        raise UsageError(f"{claim.version!r} is not a version", hint="numbers with dots between them, such as 1.4.0")
     return signing.sign(claim.statement(), INTOTO, signer)
 
 
@@ -210,6 +219,7 @@ class _Predicate(_Model):
     made_at: Annotated[AwareDatetime, Field(alias="madeAt")]
     manifest: _Digest
     root: _Digest
+    version: Annotated[str, Field(max_length=64)] = ""
     previous: _Digest | None = None
     resolved_dependencies: Annotated[list[_Dependency], Field(alias="resolvedDependencies", max_length=64)] = []
 

@@ -86,6 +86,8 @@ class TrustedKey:
     @classmethod
     def parse(cls, name: str, pem: bytes, where: str = "the key") -> TrustedKey:
         """Read PEM bytes; see `load`."""
+        if pem.count(b"-----BEGIN") > 1:  # else the first alone would be trusted, or revoked, and nobody told
+            raise UsageError(f"{where} holds more than one key", hint="one file for each key")
         try:
             public = serialization.load_pem_public_key(pem)
         except (ValueError, UnsupportedAlgorithm) as error:
