@@ -332,6 +332,27 @@ def test_revoked_evidence_is_put_back_in_another_spelling(
     assert "revoked" in {one.rule for one in decide(after, subject, [put_back], now=datetime.now(timezone.utc)).denials}
 
 
+def test_two_publishers_of_two_where_a_policy_asks_for_two(
+    parties: Any, write: Any, model: Path, store: Store, shape: str
+) -> None:
+    gate, one, other = parties("gate", "key"), parties("supplier", "key"), parties("auditor", "key")
+    rest = "require:\n  provenance: {options: {signers: [supplier, auditor]}, measures: {signers: {min: 2}}}\n"
+    policy = write(gate, one, other, rest=rest)
+    path = oms.write_signature(model, one.signer)
+    bundle = json.loads(path.read_bytes())
+    again, second = (json.loads(oms.sign(model, each.signer, signature="model.sig")) for each in (one, other))
+    assert second["dsseEnvelope"]["payload"] == bundle["dsseEnvelope"]["payload"]
+
+    def admitted(*signed: Any) -> bool:
+        own = [each["dsseEnvelope"]["signatures"][0] for each in signed]
+        path.write_text(json.dumps({**bundle, "dsseEnvelope": {**bundle["dsseEnvelope"], "signatures": own}}))
+        return pass_gate(str(model), policy=policy, store=store, signer=gate.signer).verdict.admitted
+
+    assert admitted(bundle, second) and admitted(second, bundle)
+    for signed in ([bundle], [second], [bundle, bundle], [bundle, again]):
+        assert not admitted(*signed)
+
+
 def test_a_revoked_mark_that_nothing_leans_on_changes_no_answer(
     parties: Any, write: Any, model: Path, store: Store, shape: str
 ) -> None:
