@@ -223,11 +223,12 @@ def _large(work: Path, size: int) -> list[Row]:
                     stream.write(os.urandom(1 << 24))
     empty.touch()
     path, gb = one / "0.bin", (size >> 24 << 24) / GB
-    bound, loop, ours, copy, peer, openssl, sha256sum, openssl_start, sha256sum_start = _in_turns(
+    bound, loop, ours, copy, peer, openssl, sha256sum, openssl_start, sha256sum_start, cp = _in_turns(
         lambda: _cost(limit, one), lambda: _cost(hashlib_loop, one), lambda: _cost(ours_scan_one_thread, one),
         lambda: _cost(ours_copy_one_thread, one), lambda: _cost(peer_hash, one),
         lambda: _command(["openssl", "dgst", "-sha256"], path), lambda: _command(["sha256sum"], path),
         lambda: _command(["openssl", "dgst", "-sha256"], empty), lambda: _command(["sha256sum"], empty),
+        lambda: _command(["cp", "-f", "--reflink=never", "-t", str(work)], path),
     )  # fmt: skip
     alone, both, opened = _in_turns(
         lambda: _cost(ours_scan_one_thread, two), lambda: _cost(ours_scan, two), lambda: _cost(ours_open, two)
@@ -241,7 +242,7 @@ def _large(work: Path, size: int) -> list[Row]:
         return gb / cost["cpu"]
 
     worst, best = sorted(((speed(openssl), "openssl"), (speed(sha256sum), "sha256sum")))
-    unit, share = "GB/CPU-s", speed(copy) / speed(ours)
+    unit, share, apart = "GB/CPU-s", speed(copy) / speed(ours), ours["cpu"] / (ours["cpu"] + cp["cpu"])
     return [
         Row(what="the CPU's limit: SHA-256 of a cached block", figure=speed(bound), unit=unit),
         Row(what="hash a large file", figure=speed(ours), unit=unit, peer=f"{best[1]} {best[0]:.2f}",
@@ -252,7 +253,8 @@ def _large(work: Path, size: int) -> list[Row]:
         Row(what="hash a large file", figure=speed(ours), unit=unit, peer=f"model-signing {speed(peer):.2f}",
             ratio=speed(ours) / speed(peer)),
         Row(what="copy a large file while hashing it", figure=speed(copy), unit=unit, peer=f"hashing alone {speed(ours):.2f}",
-            ratio=share, goal="at least 0.75", note="up to the page cache; the way to the disk is the kernel's"),
+            ratio=share, goal="at least 0.75",
+            note=f"up to the page cache; `cp`, then hashing, proves less and reaches {apart:.2f}"),
         Row(what="hash two large files", figure=gb / both["wall"], unit="GB/s", peer=f"one thread {gb / alone['wall']:.2f}",
             ratio=alone["wall"] / both["wall"], goal=f"near {min(2, cores)} on {cores} idle cores",
             note=f"CPU {both['cpu']:.3f} s with all threads, {alone['cpu']:.3f} with one; load {os.getloadavg()[0]:.1f}"),
@@ -327,7 +329,7 @@ def _signed(work: Path, count: int) -> list[Row]:
         Row(what="audit again, nothing changed", figure=costs["again"]["cpu"], unit="CPU-s",
             peer=f"verifying {costs['ours_manifest_verify']['cpu']:.2f}",
             ratio=costs["ours_manifest_verify"]["cpu"] / costs["again"]["cpu"],
-            note="small files gain little from not being read; large ones gain all of it"),
+            note="a small file costs more to remember than to read; large ones gain all of it (above)"),
     ]  # fmt: skip
 
 

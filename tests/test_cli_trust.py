@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import sys
 import threading
@@ -18,8 +19,11 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from pratique import cli, signing
+from pratique.artifacts import Subject as StatementSubject
 from pratique.errors import ServiceError, UsageError
 from pratique.signing import KeySigner, fetching
+from pratique.statements import Clearance
+from pratique.testing import folder_of
 from pratique.testing.certificates import Authority, write_pem
 from pratique.testing.sigstore import FakeSigstore, tokens
 
@@ -152,6 +156,45 @@ def test_a_policy_that_has_revoked_the_signer(pratique: Any, tmp_path: Path, mod
     assert (code, "has revoked" in err) == (5, True)
 
 
+def test_what_a_policy_has_revoked_counts_for_nothing_whoever_else_is_named(pratique: Any, tmp_path: Path, model: Path) -> None:
+    """A key named beside the policy, of whom the policy knows nothing: its revocations are about that one, too."""
+    KeySigner.generate().save(tmp_path / "supplier.key")
+    pratique("sign", model, "--key", tmp_path / "supplier.key")
+    (tmp_path / "policy.yaml").write_text("version: 1\ntrust: {gate: {own: true}}\nrequire: {artifact: {}}\n")
+    words = ["verify", model, "--trust", tmp_path / "supplier.pub", "--trust-policy", tmp_path / "policy.yaml"]
+    assert pratique(*words)[0] == 0
+    artifact = json.loads(pratique(*words, "--format", "json")[1])["subject"]
+    weights = f"sha256:{hashlib.sha256((model / 'weights.bin').read_bytes()).hexdigest()}"
+    for what in ("key: supplier.pub", f'digest: "{artifact}"', f'digest: "{weights}"'):
+        (tmp_path / "policy.yaml").write_text(
+            f"version: 1\ntrust: {{gate: {{own: true}}}}\nrevoked: [{{{what}, reason: lost}}]\nrequire: {{artifact: {{}}}}\n"
+        )
+        code, out, _ = pratique(*words, "--format", "json")
+        assert (code, json.loads(out)["rule"]) == (5, "revoked"), what
+
+
+@pytest.mark.parametrize("how", ["all", "one file", "audit"])
+def test_a_dataset_or_a_file_of_it_that_a_policy_has_revoked(
+    pratique: Any, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRATIQUE_HOME", str(tmp_path / "home"))
+    data = folder_of(tmp_path / "images", {"a.parquet": b"a", "b.parquet": b"b"})
+    KeySigner.generate().save(tmp_path / "publisher.key")
+    assert pratique("manifest", "sign", data, "--key", tmp_path / "publisher.key")[0] == 0
+    policy = (
+        "version: 1\nsubject: dataset\ntrust: {publisher: {key: publisher.pub}, gate: {own: true}}\nrequire: {artifact: {}}\n"
+    )
+    words = ["manifest", "audit" if how == "audit" else "verify", data, "--trust-policy", tmp_path / "policy.yaml"]
+    words += ["--file", "a.parquet"] if how == "one file" else []
+    (tmp_path / "policy.yaml").write_text(policy)
+    code, out, err = pratique(*words, "--format", "json")
+    assert code == 0, err
+    subject, file, other = json.loads(out)["subject"], hashlib.sha256(b"a").hexdigest(), hashlib.sha256(b"b").hexdigest()
+    for digest, code in ((subject, 5), (f"sha256:{file}", 5), (f"sha256:{other}", 0 if how == "one file" else 5)):
+        (tmp_path / "policy.yaml").write_text(policy + f'revoked: [{{digest: "{digest}", reason: poisoned}}]\n')
+        assert pratique(*words)[0] == code
+
+
 # --- plain DSSE
 
 
@@ -185,6 +228,16 @@ def test_nothing_that_does_not_hold_is_written_as_plain_dsse(pratique: Any, tmp_
     assert pratique("dsse", bundle, "--trust", tmp_path / "b.pub", "-o", tmp_path / "out.json")[0] == 5
     with pytest.raises(UsageError, match="without its bundle"):
         signing.plain(bundle.read_bytes())
+    own, now = KeySigner.load(tmp_path / "a.key"), datetime.now(timezone.utc)
+    subject, digest = StatementSubject(digest="sha256:" + "1" * 64, name="base"), "sha256:" + "2" * 64
+    one = Clearance(
+        subject=subject, kind="model", verifier=f"urn:pratique:gate:{own.trusted().fingerprint}", resource_uri="u",
+        policy_digest=digest, evidence=(digest,), levels=("PRATIQUE_ARTIFACT",), made_at=now - timedelta(days=2),
+        expires=now - timedelta(days=1),
+    )  # fmt: skip
+    for payload in (one.statement(), b"{}"):  # lapsed: slsa-verifier would not notice; a statement of no kind
+        bundle.write_bytes(signing.sign(payload, signing.INTOTO, own))
+        assert pratique("dsse", bundle, "--trust", tmp_path / "a.pub", "-o", tmp_path / "out.json")[0] == 5
     assert not (tmp_path / "out.json").exists()
 
 

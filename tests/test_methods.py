@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pratique import checking, oms, signing, training, verifying
+from pratique import checking, documents, oms, signing, training, verifying
 from pratique.artifacts import open_artifact
 from pratique.checking import Setting
 from pratique.checks.provenance import provenance
@@ -299,9 +299,58 @@ def test_an_artifact_a_file_in_it_and_a_statement_are_revoked(
     assert [(one.check, one.rule, one.where) for one in verdict.denials] == [("provenance", "revoked", "weights.bin")]
 
     for piece in admission.evidence:
-        one = revoked(write, (gate, supplier), rest, piece.digest)
-        late = decide(one, subject, admission.evidence, now=datetime.now(timezone.utc))
-        assert (piece.statement.check, "revoked") in {(each.check, each.rule) for each in late.denials}
+        for digest in (piece.digest, documents.sha256(piece.statement.statement())):
+            one = revoked(write, (gate, supplier), rest, digest)
+            late = decide(one, subject, admission.evidence, now=datetime.now(timezone.utc))
+            assert (piece.statement.check, "revoked") in {(each.check, each.rule) for each in late.denials}
+
+
+def test_revoked_evidence_is_put_back_in_another_spelling(
+    parties: Any, write: Any, model: Path, store: Store, tmp_path: Path, shape: str
+) -> None:
+    """Whoever can write to the store spells the bundle otherwise, and stores it under the digest that it has then."""
+    gate = parties("gate", "key")
+    policy = write(gate, rest=SHAPE)
+    admission = pass_gate(str(model), policy=policy, store=store, signer=gate.signer).require()
+    (piece,) = admission.evidence
+    statement = documents.sha256(piece.statement.statement())
+    after = revoked(write, (gate,), SHAPE, statement)
+    subject = admission.artifact.subject
+    ((path, bundle),) = store.read("evidence", subject)
+    again = json.dumps(json.loads(bundle), indent=1).encode()
+    stored = tmp_path / "store" / path
+    stored.with_name(documents.sha256(again).removeprefix("sha256:") + ".sigstore.json").write_bytes(again)
+    stored.unlink()
+
+    def found(chosen: Policy) -> Any:
+        return collect(store, "evidence", subject, chosen.evidence_keys, Evidence.parse)
+
+    (put_back,) = found(policy).vouched
+    assert put_back.digest != piece.digest
+    assert decide(policy, subject, [put_back], now=datetime.now(timezone.utc)).admitted
+    assert found(after).vouched == () and "revoked" in found(after).refused[0]
+    assert "revoked" in {one.rule for one in decide(after, subject, [put_back], now=datetime.now(timezone.utc)).denials}
+
+
+def test_two_publishers_of_two_where_a_policy_asks_for_two(
+    parties: Any, write: Any, model: Path, store: Store, shape: str
+) -> None:
+    gate, one, other = parties("gate", "key"), parties("supplier", "key"), parties("auditor", "key")
+    rest = "require:\n  provenance: {options: {signers: [supplier, auditor]}, measures: {signers: {min: 2}}}\n"
+    policy = write(gate, one, other, rest=rest)
+    path = oms.write_signature(model, one.signer)
+    bundle = json.loads(path.read_bytes())
+    again, second = (json.loads(oms.sign(model, each.signer, signature="model.sig")) for each in (one, other))
+    assert second["dsseEnvelope"]["payload"] == bundle["dsseEnvelope"]["payload"]
+
+    def admitted(*signed: Any) -> bool:
+        own = [each["dsseEnvelope"]["signatures"][0] for each in signed]
+        path.write_text(json.dumps({**bundle, "dsseEnvelope": {**bundle["dsseEnvelope"], "signatures": own}}))
+        return pass_gate(str(model), policy=policy, store=store, signer=gate.signer).verdict.admitted
+
+    assert admitted(bundle, second) and admitted(second, bundle)
+    for signed in ([bundle], [second], [bundle, bundle], [bundle, again]):
+        assert not admitted(*signed)
 
 
 def test_a_revoked_mark_that_nothing_leans_on_changes_no_answer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import sys
@@ -264,7 +265,8 @@ def test_how_early_versions_and_model_signing_spell_it() -> None:
     theirs = shards(predicate__serialization__shard_size=10.0)
     for one in theirs["predicate"]["resources"]:
         one["algorithm"] = "sha256-sharded-10"
-    assert read(theirs) == read(shards())
+    spelled, ours = (dataclasses.replace(read(one), witnesses=()) for one in (theirs, shards()))
+    assert spelled == ours
     many = [f"w:{start}:{start + 10}" for start in range(0, 200, 10)]
     assert read(shards(names=many)).sizes == read(shards(names=sorted(many))).sizes == {"w": 200}
 

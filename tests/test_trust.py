@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pratique.checking import Options, Setting
-from pratique.signing import KeySigner
+from pratique.errors import UsageError
+from pratique.signing import KeySigner, entries
 from pratique.trust import Signers, find
 
 SUPPLIER, AUDITOR = KeySigner.generate(), KeySigner.generate("P-384")
@@ -52,6 +53,15 @@ def test_one_key_under_two_names_is_one_key() -> None:
     assert len(ask(["a", "b"], trust={"a": TRUST["supplier"], "b": TRUST["supplier"]}).signers) == 1
 
 
+def test_a_key_listed_once_more_without_the_policy_that_revoked_it_is_none_the_better_for_it() -> None:
+    listed = [SUPPLIER.trusted("a"), SUPPLIER.trusted("b").renamed("b", frozenset({"sha256:1"}))]
+    for several in (listed, listed[::-1]):
+        (one,) = ask(several).signers
+        assert one.revoked == {"sha256:1"}
+    (one,) = ask([SUPPLIER.trusted("a"), SUPPLIER.trusted("b")]).signers
+    assert not one.revoked
+
+
 def test_a_single_name_needs_no_brackets() -> None:
     assert ask("supplier").signers == ask(["supplier"]).signers
 
@@ -71,6 +81,18 @@ def test_a_misspelt_name_is_told_the_nearest() -> None:
 def test_nobody_or_nothing_is_refused(signers: Any) -> None:
     with pytest.raises(ValueError, match="signers"):
         ask(signers)
+
+
+def test_a_file_with_two_keys_in_it(tmp_path: Path) -> None:
+    """Only the first would be trusted; or, where the file is listed under `revoked`, only the first would be worth nothing."""
+    (tmp_path / "two.pub").write_bytes(SUPPLIER.trusted().pem + AUDITOR.trusted().pem)
+    (tmp_path / "one.pub").write_bytes(b"# the supplier's\n" + SUPPLIER.trusted().pem)
+    with pytest.raises(ValueError, match="more than one key"):
+        ask(["two.pub"], tmp_path)
+    with pytest.raises(UsageError, match="more than one key"):
+        entries.RevokedFile(key="two.pub", reason="lost").marks(tmp_path)
+    assert ask(["one.pub"], tmp_path).signers[0].fingerprint == SUPPLIER.trusted().fingerprint
+    assert entries.RevokedFile(key="one.pub", reason="lost").marks(tmp_path) == {SUPPLIER.trusted().fingerprint}
 
 
 def test_a_file_that_is_no_public_key(tmp_path: Path) -> None:

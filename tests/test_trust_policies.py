@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from pratique import signing
+from pratique import documents, signing
 from pratique.errors import PolicyError, Revoked, UsageError
 from pratique.policies import Policy, explain, schema
-from pratique.signing import INTOTO, KeySigner, Subject, entries, publishers
+from pratique.signing import INTOTO, KeySigner, Subject, entries, fingerprint, publishers
 from pratique.signing.claims import actor
 from pratique.testing.certificates import Authority, write_pem
 from pratique.testing.sigstore import FakeSigstore, tokens
@@ -177,6 +179,10 @@ REVOKED: dict[str, tuple[str, str]] = {
     "a signer's certificate by its file": ("acme", "certificate: leaf.pem"),
     "a certificate by its fingerprint": ("acme", f'digest: "{signing.authorities.fingerprint(SIGNER.chain[0])}"'),
     "an authority's certificate": ("acme", "certificate: roots.pem"),
+    "the key of its authority": ("acme", f'digest: "{fingerprint(ROOT.certificate.public_key())}"'),
+    "the key of its authority by its file": ("acme", "key: root.pub"),
+    "the key of the authority behind an identity": ("hub", f'digest: "{fingerprint(FAKE.fulcio.chain[-1].public_key())}"'),
+    "the statement": ("hub", f'digest: "{documents.sha256(b"{}")}"'),
     "a key behind a certificate": ("acme", f'digest: "{SIGNER.mark}"'),
     "an identity": ("hub", f'identity: "{HUB}", issuer: "{publishers.GITHUB}"'),
 }
@@ -186,6 +192,7 @@ REVOKED: dict[str, tuple[str, str]] = {
 def test_a_signature_by_something_revoked(folder: Path, name: str) -> None:
     who, what = REVOKED[name]
     write_pem(folder / "leaf.pem", SIGNER.chain[:1])
+    (folder / "root.pub").write_bytes(ROOT.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     bundle = sign(who)
     assert signing.verify(bundle, [load(folder, TRUST).trust[who]]).payload == b"{}"
     with pytest.raises(Revoked) as caught:
@@ -199,6 +206,43 @@ def test_one_signature_is_revoked_and_the_others_by_the_same_key_are_not(folder:
     with pytest.raises(Revoked):
         signing.verify(bundle, [policy.trust["gate"]])
     assert signing.verify(sign("gate", b'{"a":2}'), [policy.trust["gate"]])
+
+
+def respelled(bundle: bytes) -> Iterator[bytes]:
+    """The same statement and signature in a bundle of other bytes: what anybody can do who can write where it lies."""
+    value = json.loads(bundle)
+    yield json.dumps(value, indent=1).encode()
+    yield json.dumps(dict(reversed(value.items()))).encode()
+    value["verificationMaterial"]["publicKey"]["hint"] = "another"
+    yield json.dumps(value).encode()
+    value["dsseEnvelope"]["signatures"] *= 2
+    yield json.dumps(value).encode()
+    yield sign("gate", b'{"a":1}')  # signed once more
+
+
+def test_a_revoked_statement_in_another_spelling(folder: Path) -> None:
+    """The digest of a bundle names its bytes, which are no part of what was signed; the digest of the statement is."""
+    bundle, other = sign("gate", b'{"a":1}'), sign("gate", b'{"a":2}')
+    statement = documents.sha256(b'{"a":1}')
+    policy = revoking(folder, f'digest: "{statement}"')
+    for one in (bundle, *respelled(bundle)):
+        assert signing.verify(one, [GATE.trusted("gate")]).payload == b'{"a":1}'
+        with pytest.raises(Revoked):
+            signing.verify(one, [policy.trust["gate"]])
+    assert signing.verify(other, [policy.trust["gate"]]).payload == b'{"a":2}'
+
+
+def test_an_authority_that_has_another_certificate_for_a_revoked_key(folder: Path) -> None:
+    """Cross-signed, or renewed: whoever holds the key can still issue, whichever certificate of it is on the way up."""
+    middle = ROOT.intermediate("Acme Signing")
+    signer = middle.signer("CN=release,O=Acme")
+    bundle = signing.sign(b"{}", INTOTO, signer)
+    gone = fingerprint(middle.certificate.public_key())
+    assert signing.verify(bundle, [load(folder, TRUST).trust["acme"]])
+    with pytest.raises(Revoked):
+        signing.verify(bundle, [revoking(folder, f'digest: "{gone}"').trust["acme"]])
+    trusted = revoking(folder, f'digest: "{gone}"').trust["acme"]
+    assert not signing.accepts(trusted, signer) and signing.accepts(load(folder, TRUST).trust["acme"], signer)
 
 
 def test_a_revocation_counts_however_often_and_by_whomever_else_the_signer_is_listed(folder: Path) -> None:

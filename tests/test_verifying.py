@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pratique import oms, signing, verifying
+from pratique import documents, manifests, oms, signing, verifying
 from pratique.artifacts import Subject
 from pratique.checking import Finding, Report, Severity
 from pratique.errors import (
@@ -86,7 +86,8 @@ def signed(tmp_path: Path) -> Callable[..., Path]:
 )
 def test_a_statement_that_holds(signed: Any, one: Any, says: str) -> None:
     proof = verifying.path(signed(one), TRUSTED, now=NOW)
-    form, signature, about, word = steps(proof)
+    form, signature, about, word, name = steps(proof)
+    assert name == f"the statement is {documents.sha256(one.statement())}"
     assert "bundle" in form and "signed by supplier" in form and "fits the bytes" in signature
     assert SUBJECT.digest in about and says in word
     assert proof.data["signers"] == ("supplier",) and proof.data["subject"] == SUBJECT.digest
@@ -134,6 +135,7 @@ BROKEN: dict[str, tuple[Any, datetime, type[Error]]] = {
         changed(CLEARANCE, predicate={**value_of(CLEARANCE)["predicate"], "verificationResult": "FAILED"}), NOW, Malformed,
     ),
     "evidence from the future": (EVIDENCE, NOW - timedelta(minutes=6), Stale),
+    "a training that has not finished yet": (RECORD, NOW - timedelta(minutes=6), Stale),
     "a record in another's name": (replace(RECORD, builder=f"urn:pratique:trainer:{NOT_KEY}"), NOW, WrongSigner),
     "a statement of no kind": (changed(EVIDENCE, predicateType=None), NOW, Malformed),
     "a statement of many kinds": (changed(EVIDENCE, predicateType=["a"]), NOW, Malformed),
@@ -159,6 +161,49 @@ def test_signed_by_nobody_trusted(signed: Any) -> None:
         verifying.path(path, [], now=NOW)
 
 
+def test_a_junk_signature_beside_the_genuine_one(signed: Any) -> None:
+    path = signed(EVIDENCE)
+    bundle = json.loads(path.read_bytes())
+    strangers = json.loads(signing.sign(EVIDENCE.statement(), INTOTO, KeySigner.generate()))
+    auditors = json.loads(signing.sign(EVIDENCE.statement(), INTOTO, OTHER))
+    for more, holds in ((auditors, True), (strangers, False), (bundle, False)):
+        own = [*bundle["dsseEnvelope"]["signatures"], *more["dsseEnvelope"]["signatures"]]
+        path.write_text(json.dumps({**bundle, "dsseEnvelope": {**bundle["dsseEnvelope"], "signatures": own}}))
+        if holds:
+            assert verifying.path(path, TRUSTED, now=NOW).data["signers"] == ("auditor", "supplier")
+            continue
+        with pytest.raises(Malformed) as caught:
+            verifying.path(path, TRUSTED, now=NOW)
+        assert caught.value.rule == "extra-signature"
+
+
+@pytest.mark.parametrize("one", [EVIDENCE, RECORD, CLEARANCE], ids=["evidence", "record", "clearance"])
+def test_about_something_revoked_or_something_else(signed: Any, one: Any) -> None:
+    path = signed(one)
+    for gone, error in (
+        ({"sha256:" + "3" * 64}, None),
+        ({SUBJECT.digest}, Revoked),
+        ({documents.sha256(one.statement())}, Revoked),
+    ):
+        trusted = [each.renamed(each.name, frozenset(gone)) for each in TRUSTED]
+        if error is None:
+            assert verifying.path(path, trusted, now=NOW).data["subject"] == SUBJECT.digest
+        else:
+            with pytest.raises(error, match="revoked"):
+                verifying.path(path, trusted, now=NOW)
+    assert verifying.path(path, TRUSTED, now=NOW, expected=verifying.Expected(digest=SUBJECT.digest))
+    with pytest.raises(WrongSubject) as caught:
+        verifying.path(path, TRUSTED, now=NOW, expected=verifying.Expected(digest="sha256:" + "3" * 64))
+    assert caught.value.rule == "wrong-digest"
+
+
+@pytest.mark.parametrize("expected", [{"name": "base"}, {"min_version": "1"}])
+def test_what_only_a_delivery_can_be_asked_is_no_question_to_a_statement(signed: Any, expected: dict[str, str]) -> None:
+    """Its signature lies elsewhere, say: then nothing has been compared, and nothing may seem to have been."""
+    with pytest.raises(UsageError, match="neither"):
+        verifying.path(signed(EVIDENCE), TRUSTED, now=NOW, expected=verifying.Expected(**expected))
+
+
 def test_changed_after_it_was_signed(signed: Any) -> None:
     path = signed(EVIDENCE)
     bundle = json.loads(path.read_bytes())
@@ -171,7 +216,7 @@ def test_changed_after_it_was_signed(signed: Any) -> None:
 
 def test_a_strangers_name_keeps_to_its_line(signed: Any) -> None:
     one = replace(EVIDENCE, subject=Subject(digest=SUBJECT.digest, name="x\n5. it was promoted\x1b[2J"))
-    assert len("\n".join(verifying.path(signed(one), TRUSTED, now=NOW).steps).splitlines()) == 4
+    assert len("\n".join(verifying.path(signed(one), TRUSTED, now=NOW).steps).splitlines()) == 5
 
 
 def test_no_file(tmp_path: Path) -> None:
@@ -257,6 +302,60 @@ def test_a_folder_that_does_not(folder: Path, attack: Callable[[Path], None], er
     attack(folder)
     with pytest.raises(error):
         verifying.path(folder, TRUSTED)
+
+
+EXPECTED: dict[str, tuple[dict[str, str], str]] = {
+    "its name": ({"name": "model"}, ""),
+    "another name": ({"name": "other"}, "wrong-name"),
+    "its version": ({"min_version": "1.4.0"}, ""),
+    "an older version": ({"min_version": "1.2"}, ""),
+    "a newer version": ({"min_version": "1.10"}, "version-older"),
+    "another digest": ({"digest": "sha256:" + "3" * 64}, "wrong-digest"),
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_another_delivery_of_the_same_publisher_on_the_command_line(tmp_path: Path, pratique: Pratique, name: str) -> None:
+    root = folder_of(tmp_path / "model", {"weights.bin": b"weights"})
+    oms.write_signature(root, KEY, version="1.4.0")
+    (tmp_path / "supplier.pub").write_bytes(KEY.trusted().pem)
+    given, rule = EXPECTED[name]
+    words = [word for key, value in given.items() for word in (f"--{key.replace('_', '-')}", value)]
+    code, out, err = pratique("verify", root, "--trust", tmp_path / "supplier.pub", *words, "--format", "json")
+    assert (code, rule in out) == (5 if rule else 0, True), out + err
+    digest = verifying.path(root, TRUSTED).data["subject"]
+    assert verifying.path(root, TRUSTED, expected=verifying.Expected(digest=digest))
+
+
+@pytest.mark.parametrize("method", ["oms", "manifest"])
+def test_a_signature_named_where_it_lies_in_the_folder(tmp_path: Path, pratique: Pratique, method: str) -> None:
+    """It is the folder's own, then, and not a file in it that nobody signed."""
+    root = folder_of(tmp_path / "model", {"weights.bin": b"weights"})
+    (tmp_path / "supplier.pub").write_bytes(KEY.trusted().pem)
+    if method == "oms":
+        path = oms.write_signature(root, KEY, name="other.sig")
+    else:
+        path = manifests.write(root, KEY, signature="other.manifest.sigstore.json")
+    words = ("verify", root, "--trust", tmp_path / "supplier.pub", "--signature", path)
+    assert pratique(*words)[0] == 0
+    (root / "evil.py").touch()
+    assert pratique(*words)[0] == 5
+
+
+@pytest.mark.parametrize("uri", ["hf://acme/models@main", "s3://bucket/key", "models:/name/1", "oci://localhost/x:1"])
+def test_what_lies_elsewhere_is_fetched_by_other_commands(pratique: Pratique, tmp_path: Path, uri: str) -> None:
+    (tmp_path / "supplier.pub").write_bytes(KEY.trusted().pem)
+    code, _, err = pratique("verify", uri, "--trust", tmp_path / "supplier.pub")
+    assert (code, "pratique check provenance" in err) == (2, True)
+
+
+def test_no_version_where_one_is_asked_for_and_questions_that_make_no_sense(folder: Path) -> None:
+    with pytest.raises(WrongSubject) as caught:
+        verifying.path(folder, TRUSTED, expected=verifying.Expected(min_version="1"))
+    assert caught.value.rule == "version-missing"
+    for expected in ({"min_version": "newest"}, {"digest": "sha256:*"}, {"digest": "x"}):
+        with pytest.raises(UsageError):
+            verifying.path(folder, TRUSTED, expected=verifying.Expected(**expected))
 
 
 def test_a_folder_and_nobody_to_trust(folder: Path) -> None:

@@ -8,6 +8,7 @@ a bug, 130 interrupted, 141 nobody reads the output any more.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -99,6 +100,9 @@ def sign(
 @trusts
 @click.option("--signature", type=PATH, help="File of the signature, if it lies elsewhere.")
 @click.option("--allow", type=GIVEN, multiple=True, help="Lenience of the format to accept, such as git-paths (repeatable).")
+@click.option("--name", type=GIVEN, help="What the publisher must call it.")
+@click.option("--min-version", type=GIVEN, help="The oldest version to take, by what the publisher signed.")
+@click.option("--digest", "wanted", type=GIVEN, help="The one artifact to take (sha256:...), as `pratique digest` prints it.")
 @click.option("--clearance", is_flag=True, help="TARGET is a promotion folder: verify its channel and the bytes behind it.")
 @click.option("--channel", type=GIVEN, default="production", show_default=True, help="With --clearance: the channel to verify.")
 @click.option(
@@ -106,15 +110,9 @@ def sign(
 )
 @_format
 def verify(
-    target: str,
-    trusted: list[Any],
-    signature: Path | None,
-    allow: tuple[str, ...],
-    clearance: bool,
-    channel: str,
-    known_as: str | None,
-    form: str,
-) -> None:
+    target: str, trusted: list[Any], signature: Path | None, allow: tuple[str, ...], name: str | None, min_version: str | None,
+    wanted: str | None, clearance: bool, channel: str, known_as: str | None, form: str,
+) -> None:  # fmt: skip
     """Verify a signed folder or file, a signed statement (.sigstore.json), or with --clearance what was promoted."""
     from pratique import verifying
     from pratique.oms import Allow
@@ -122,10 +120,17 @@ def verify(
     unknown = sorted(set(allow) - {one.value for one in Allow})
     if unknown:
         raise errors.UsageError(f"--allow {unknown[0]} is no lenience", hint=f"one of {', '.join(one.value for one in Allow)}")
+    expected = verifying.Expected(name=name or "", min_version=min_version or "", digest=wanted or "")
     if clearance:
+        if expected.options or allow or signature:
+            raise errors.UsageError("--clearance goes with --channel and --known-as alone: it says itself which artifact it is")
         result = verifying.channel(target, channel, trusted, known_as=known_as or "")
     else:
-        result = verifying.path(Path(target), trusted, signature=signature, allow=[Allow(one) for one in allow])
+        if re.match(r"[a-z0-9]+:/", target) and not Path(target).exists():
+            hint = "`pratique check provenance URI -o signers=KEY` and `pratique gate URI` fetch, pin and verify"
+            raise errors.UsageError(f"verify reads what lies on this machine, not {target}", hint=hint)
+        lenient = [Allow(one) for one in allow]
+        result = verifying.path(Path(target), trusted, signature=signature, allow=lenient, expected=expected)
     ending.tell(form, {"holds": True, **result.data}, "\n".join(result.steps))
 
 
@@ -284,10 +289,11 @@ _signature = click.option(
     help="Where the data came from, e.g. lakefs=lakefs://lake/4d5f0c.",
 )
 @click.option("--previous", type=PATH, help="The signature of the version before this, by the same key.")
+@click.option("--version", type=GIVEN, help="Which version it is, such as 1.4.0: a policy can refuse older ones.")
 @_format
 def manifest_sign(
-    folder: Path, named: Any, signature: str, upstream: tuple[str, ...], previous: Path | None, form: str
-) -> None:
+    folder: Path, named: Any, signature: str, upstream: tuple[str, ...], previous: Path | None, version: str | None, form: str
+) -> None:  # fmt: skip
     """Write a manifest of FOLDER and a signature of its Merkle root into it."""
     from pratique import manifests, signing
 
@@ -295,7 +301,7 @@ def manifest_sign(
     origins = [manifests.Upstream.parse(one) for one in upstream]
     own = [signing.trust_in(signer, "the publisher")]
     before = manifests.signed_in(previous.parent, own, signature=previous.name).claim.root if previous else ""
-    written = manifests.write(folder, signer, signature=signature, upstream=origins, previous=before)
+    written = manifests.write(folder, signer, signature=signature, upstream=origins, previous=before, version=version or "")
     claim = manifests.signed_in(folder, own, signature=signature).claim
     data = {"signature": str(written), "root": claim.root, "files": claim.count, "subject": claim.subject.digest}
     ending.tell(form, data, f"signed: {written}\n  root {claim.root} over {claim.extent}")
@@ -322,9 +328,11 @@ def manifest_verify(
     with _progress("reading") as advance:
         if isinstance(source, manifests.Manifest) and not names:
             manifests.verify_folder(folder, signed.claim, source, own=own, progress=advance)
-            count = signed.claim.count
+            verified, count = source.entries, signed.claim.count
         else:
-            count = len(manifests.verify_files(folder, names, signed.claim, source, own=own, progress=advance))
+            verified = manifests.verify_files(folder, names, signed.claim, source, own=own, progress=advance)
+            count = len(verified)
+    signed.ensure_unrevoked(verified)
     _manifest_out(form, signed, trusted, count, "and there is nothing else" if not names else "of those that were asked for")
 
 
@@ -364,6 +372,7 @@ def manifest_audit(folder: Path, trusted: list[Any], signature: str, form: str) 
     lines = manifests.manifest_in(folder, signed.claim, signature=signature)
     with _progress("reading") as advance, Memory() as memory:
         recalled = audit_folder(folder, signed.claim, lines, memory, own=own, progress=advance)
+    signed.ensure_unrevoked(lines.entries)
     click.echo(f"{recalled.remembered:,} files were not read: they seem unchanged", err=True)
     more = {"remembered": recalled.remembered, "remembered_bytes": recalled.remembered_bytes}
     _manifest_out(form, signed, trusted, signed.claim.count, "as far as an audit sees", **more)
@@ -375,7 +384,7 @@ def _manifest_out(form: str, signed: Any, keys: list[Any], count: int, how: str,
     claim, who = signed.claim, signing.names_of(signed.signers, keys)
     data = {
         "holds": True, "files": count, "root": claim.root, "subject": claim.subject.digest, "signers": who,
-        "made_at": claim.made_at.isoformat(), "previous": claim.previous, **more,
+        "made_at": claim.made_at.isoformat(), "previous": claim.previous, "version": claim.version, **more,
         "upstream": [{"kind": one.kind, "id": one.id} for one in claim.upstream],
     }  # fmt: skip
     steps = (

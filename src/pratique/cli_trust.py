@@ -92,7 +92,9 @@ def trusts(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, trusted=everybody(trust, trust_policy or ""), **kwargs)
 
     inner = click.option(
-        "--trust-policy", type=GIVEN, help="Trust everybody under this policy's `trust`, less what it has revoked."
+        "--trust-policy",
+        type=GIVEN,
+        help="Trust everybody under this policy's `trust`; whatever it has revoked counts for nothing.",
     )(inner)
     return click.option(
         "--trust", type=GIVEN, multiple=True, metavar="KEY|ENTRY",
@@ -110,7 +112,9 @@ def everybody(trust: Sequence[str], policy: str) -> list[Any]:
     from pratique.trust import from_text
 
     found = [from_text(one, Path()) for one in trust]
-    found += Policy.load(policy).trust.values() if policy else []
+    if policy:
+        loaded = Policy.load(policy)
+        found = [one.renamed(one.name, frozenset(loaded.revoked)) for one in (*found, *loaded.trust.values())]
     if not found:
         raise errors.UsageError("nobody is trusted, so nothing can hold", hint="pass --trust or --trust-policy")
     return found
@@ -169,13 +173,13 @@ def trust_show(file: Path, form: str) -> None:
 @_format
 def dsse(bundle: Path, trusted: list[Any], output: Path, form: str) -> None:
     """Write a signed statement as plain DSSE, for tools that read no bundles (slsa-verifier's verify-vsa), if it holds."""
-    from pratique import signing
+    from pratique import signing, verifying
     from pratique.signing.keys import read_file
 
     data = read_file(bundle, "the bundle")
-    verified = signing.verify(data, trusted, what=str(bundle))
+    proof = verifying.statement(data, trusted, what=str(bundle))  # most readers of plain DSSE never ask whether it has expired
     written = _write(output, signing.plain(data))
-    signers = list(signing.names_of(verified.signers, trusted))
+    signers = list(proof.data["signers"])
     ending.tell(form, {"envelope": written, "signers": signers}, f"{written}\nsigned by {', '.join(signers)}")
 
 

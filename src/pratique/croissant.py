@@ -122,7 +122,9 @@ def _read(path: Path, entry: Entry) -> Description | None:
     try:
         if entry.size > MAX_BYTES:
             raise Malformed(f"{entry.path} is {entry.size:,} bytes; at most {MAX_BYTES:,} are read")
-        document = documents.parse(path.read_bytes(), what=entry.path)
+        data = path.read_bytes()
+        surely = surely or _VOCABULARY.encode() in data
+        document = documents.parse(data, what=entry.path)
         if not isinstance(document, dict) or _VOCABULARY not in json.dumps(document.get("conformsTo")):
             raise Malformed(f"{entry.path} does not say that it conforms to Croissant")
         return Description(subject=subject, files=tuple(_files(document)))

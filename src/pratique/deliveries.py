@@ -27,6 +27,29 @@ from pratique.signing import Trusted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """Which delivery it must be, since a publisher's signature on another one, or on an older one, is just as genuine."""
+
+    name: str = ""
+    """What the publisher must call it; whatever they like if left out."""
+
+    min_version: str = ""
+    """The oldest version to take; any, or none, if left out."""
+
+    digest: str = ""
+    """`sha256:<hex>`: the one artifact to take, as `pratique digest` names it."""
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What is given, as the provenance check has it."""
+        given = {"name": self.name, "min_version": self.min_version, "subject": self.digest}
+        return {name: value for name, value in given.items() if value}
+
+
+ANY = Expected()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
     """Why something holds."""
 
@@ -44,6 +67,7 @@ def delivery(
     signature: str = "",
     detached: Path | None = None,
     allow: Collection[Allow] = (),
+    expected: Expected = ANY,
 ) -> Proof:
     """Verify a signed folder, or with `detached` a signed file.
 
@@ -53,13 +77,18 @@ def delivery(
         signature: path of the signature in the folder; `model.sig` if left out, or else that of a dataset's manifest.
         detached: file of the signature, if it lies elsewhere.
         allow: what is accepted for the format's sake.
+        expected: which delivery it must be.
 
     Raises:
         EvidenceError: it does not hold, and why; its `rule` is the finding's. ArtifactError: it cannot be read.
+        UsageError: what is expected makes no sense.
     """
     chosen = checking.load("provenance")
+    if detached is not None and (inside := _inside(target, detached)):
+        signature, detached = inside, None
     signature = signature or _found(target)
     asked = {"signers": list(trusted), "signature": signature, "allow": [one.value for one in allow]}
+    asked |= expected.options
     if detached is not None:
         asked["detached"] = str(detached.absolute())
     options = checking.options_for(chosen, asked)
@@ -73,6 +102,12 @@ def delivery(
 def proof(*steps: str, data: Mapping[str, Any]) -> Proof:
     """The steps, numbered, each in a line of its own."""
     return Proof(steps=tuple(f"{number}. {documents.line(step)}" for number, step in enumerate(steps, 1)), data=data)
+
+
+def _inside(target: Path, signature: Path) -> str:
+    """The path of a signature in the folder that it is about; '' if it lies elsewhere."""
+    place = signature.parent.resolve() / signature.name
+    return place.relative_to(target.resolve()).as_posix() if place.is_relative_to(target.resolve()) and target.is_dir() else ""
 
 
 def _found(target: Path) -> str:
@@ -141,6 +176,6 @@ def _proof(artifact: Artifact, manifest: Manifest, trusted: Sequence[Trusted], m
         data={
             "subject": artifact.subject.digest, "signers": signers, "model": manifest.model, "version": manifest.version,
             "hash": manifest.hashing.hash_type, "shard_size": manifest.hashing.shard_size, "signed_files": count,
-            "unsigned_files": unsigned,
+            "unsigned_files": unsigned, "statement": manifest.witnesses[0].statement if manifest.witnesses else "",
         },
     )  # fmt: skip

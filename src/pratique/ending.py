@@ -2,7 +2,8 @@
 
 0 is what a command that came to its own end returns, and nothing else: no `sys.exit` inside a check or a library can stand for
 an admission. Whatever else happens is a sentence on stderr and the exit code of its error; with `--format json` it is also the
-one JSON document on stdout: `{"error", "message", "hint", "exit_code"}`, and `denials` if a policy said no.
+one JSON document on stdout: `{"error", "message", "hint", "exit_code"}`, with the `rule` where what is wrong has a name of its
+own, and `denials` if a policy said no.
 
 What is printed quotes strangers, so whatever a terminal would act on is printed as an escape.
 """
@@ -78,7 +79,7 @@ def _run(command: click.Command) -> int:
     except Ended as ended:
         return ended.code
     except errors.Error as error:
-        return _fail(type(error).__name__, str(error), error.hint, error.exit_code, **_denials(error))
+        return _fail(type(error).__name__, str(error), error.hint, error.exit_code, **_more(error))
     except click.exceptions.Abort:
         return _fail("Interrupted", "", "", INTERRUPTED)
     except click.ClickException as error:
@@ -94,9 +95,9 @@ def _run(command: click.Command) -> int:
         return _fail("UsageError", str(error), f"pip install 'pratique[{extra}]'", errors.UsageError.exit_code)
 
 
-def _denials(error: errors.Error) -> dict[str, Any]:
+def _more(error: errors.Error) -> dict[str, Any]:
     if not isinstance(error, errors.Denied):
-        return {}
+        return {"rule": error.rule} if error.rule else {}
     keys = ("check", "rule", "reason", "where", "fix")
     return {"denials": [{key: getattr(one, key) for key in keys} for one in error.verdict.denials]}
 

@@ -119,7 +119,8 @@ def _resolve(value: Any, info: ValidationInfo) -> tuple[Trusted, ...]:
     if not isinstance(written, (list, tuple)) or not written:
         raise ValueError("list at least one signer: a signature by nobody in particular proves nothing")
     found = [_one(item, setting) for item in written]
-    return tuple({one.fingerprint: one for one in found}.values())
+    gone = revoked(found)  # whoever is listed twice, once without the policy that revoked something, is none the better for it
+    return tuple({one.fingerprint: one.renamed(one.name, gone) for one in found}.values())
 
 
 def _one(item: Any, setting: Setting) -> Trusted:

@@ -10,9 +10,10 @@ from pathlib import Path
 from pratique import documents, files, manifests, promotion, signing
 from pratique.artifacts import Subject
 from pratique.clearing import SKEW, ensure_clearance, ensure_not_revoked
+from pratique.deliveries import ANY, delivery, proof
+from pratique.deliveries import Expected as Expected
 from pratique.deliveries import Proof as Proof
-from pratique.deliveries import delivery, proof
-from pratique.errors import ArtifactError, Malformed, Stale, WrongSigner
+from pratique.errors import ArtifactError, Malformed, Stale, UsageError, WrongSigner, WrongSubject
 from pratique.oms import SUFFIX, Allow
 from pratique.signing import Trusted, Verified, Witness
 from pratique.statements import (
@@ -34,6 +35,7 @@ def path(
     *,
     signature: Path | None = None,
     allow: Collection[Allow] = (),
+    expected: Expected = ANY,
     now: datetime | None = None,
 ) -> Proof:
     """Verify a signed folder, a signed file with its signature beside it, or a signed statement in a file.
@@ -43,17 +45,71 @@ def path(
         trusted: whose signature counts.
         signature: file of a folder's or file's signature, if it is not `model.sig` in it or `<file>.sig` beside it.
         allow: what is accepted of a folder or file for the format's sake.
+        expected: which delivery it must be; of a statement, only the digest of what it is about can be.
         now: when a clearance must hold; this moment if left out.
 
     Raises:
-        EvidenceError: it does not hold, and why. ArtifactError: it cannot be read.
+        EvidenceError: it does not hold, and why. ArtifactError: it cannot be read. UsageError: what is expected makes no sense.
     """
     beside = target.with_name(target.name + SUFFIX) if target.name else target
     if os.path.isdir(target):
-        return delivery(target, trusted, detached=signature, allow=allow)
+        return delivery(target, trusted, detached=signature, allow=allow, expected=expected)
     if signature is not None or os.path.isfile(beside):
-        return delivery(target, trusted, detached=signature or beside, allow=allow)
-    return _statement(target, trusted, now or datetime.now(timezone.utc))
+        return delivery(target, trusted, detached=signature or beside, allow=allow, expected=expected)
+    if expected.name or expected.min_version or allow:
+        raise UsageError(
+            "a name, a version and what to allow are for a signed folder or file; this is neither", hint=_FORGOTTEN
+        )
+    try:
+        bundle = files.read(target, most=documents.MAX_BYTES)
+    except OSError as error:
+        raise ArtifactError(f"cannot read {target}: {error.strerror}", hint="pass a folder or a .sigstore.json file") from error
+    return statement(bundle, trusted, what=str(target), digest=expected.digest, now=now)
+
+
+def statement(
+    bundle: bytes, trusted: Sequence[Trusted], *, what: str = "the statement", digest: str = "", now: datetime | None = None
+) -> Proof:
+    """Verify a signed statement: evidence, a training record, a clearance, or what is signed about a dataset's manifest.
+
+    In the order of the code: everybody who signed it is trusted; it is of a kind that stands on its own, and says now what it
+    says; what it is about is what is expected, and not revoked.
+
+    Args:
+        bundle: its bytes.
+        trusted: whose signature counts.
+        what: names it in errors.
+        digest: what it must be about; whatever it likes if left out.
+        now: when a clearance must hold; this moment if left out.
+
+    Raises:
+        EvidenceError: it does not hold, and why.
+    """
+    verified = signing.verify(bundle, trusted, what=what)
+    if verified.signatures != len(verified.actors):
+        raise Malformed(
+            f"{what} holds {verified.signatures} signatures, but only {len(verified.actors)} by different trusted signers",
+            hint="trust the others as well, or get the statement again",
+            rule="extra-signature",
+        )
+    outer = documents.parse(verified.payload, what="the statement")
+    kind = str(outer.get("predicateType") if isinstance(outer, dict) else None)
+    if kind not in _READERS:
+        raise Malformed(f"{what} is signed, but a {kind[:80]!r} is nothing that can be verified on its own")
+    gone = revoked(trusted)
+    subject, says = _READERS[kind](verified, documents.sha256(bundle), now or datetime.now(timezone.utc), gone)
+    ensure_not_revoked({subject.digest}, gone, what=what)
+    if digest and subject.digest != digest:
+        raise WrongSubject(f"{what} is about {subject.digest}, not {digest}", rule="wrong-digest")
+    signers, signed = signing.names_of(verified.signers, trusted), documents.sha256(verified.payload)
+    return proof(
+        f"{what} is a Sigstore bundle of the form v0.3 with an in-toto statement in it, signed by {', '.join(signers)}",
+        *_whys(verified.witnesses),
+        f"it is about {subject.name}, {subject.digest}",
+        f"it says: {says}",
+        f"the statement is {signed}",
+        data={"predicate": kind, "subject": subject.digest, "signers": signers, "says": says, "statement": signed},
+    )
 
 
 def channel(
@@ -84,27 +140,7 @@ def channel(
     )
 
 
-def _statement(target: Path, trusted: Sequence[Trusted], now: datetime) -> Proof:
-    try:
-        bundle = files.read(target, most=documents.MAX_BYTES)
-    except OSError as error:
-        raise ArtifactError(f"cannot read {target}: {error.strerror}", hint="pass a folder or a .sigstore.json file") from error
-    verified = signing.verify(bundle, trusted, what=str(target))
-    outer = documents.parse(verified.payload, what="the statement")
-    kind = str(outer.get("predicateType") if isinstance(outer, dict) else None)
-    if kind not in _READERS:
-        raise Malformed(f"{target} is signed, but a {kind[:80]!r} is nothing that can be verified on its own")
-    gone = revoked(trusted)
-    subject, says = _READERS[kind](verified, documents.sha256(bundle), now, gone)
-    ensure_not_revoked({subject.digest}, gone, what=str(target))
-    signers = signing.names_of(verified.signers, trusted)
-    return proof(
-        f"{target} is a Sigstore bundle of the form v0.3 with an in-toto statement in it, signed by {', '.join(signers)}",
-        *_whys(verified.witnesses),
-        f"it is about {subject.name}, {subject.digest}",
-        f"it says: {says}",
-        data={"predicate": kind, "subject": subject.digest, "signers": signers, "says": says},
-    )
+_FORGOTTEN = "is its signature missing? It lies beside the file as FILE.sig, or is named with --signature"
 
 
 def _whys(witnesses: Sequence[Witness]) -> list[str]:
@@ -128,6 +164,8 @@ def _record(verified: Verified, digest: str, now: datetime, gone: frozenset[str]
     one = TrainingRecord.parse(verified.payload)
     if one.builder.removeprefix("urn:pratique:trainer:") not in verified.actors:
         raise WrongSigner(f"the record names {one.builder} as its trainer, whom nobody trusted signed it as")
+    if one.finished_at > now + SKEW:
+        raise Stale(f"the training finished on {stamp(one.finished_at)}, which is not yet", hint="are the clocks right?")
     ensure_not_revoked((material.subject.digest for material in one.materials), gone, what="the record")
     used = ", ".join(f"{material.role} {material.subject.digest[:19]}…" for material in one.materials)
     return one.subject, f"{one.builder} made it from {used}, finished {stamp(one.finished_at)}"

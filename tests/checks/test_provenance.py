@@ -78,7 +78,8 @@ def test_an_honest_delivery(model: Path, kind: str) -> None:
     assert report.measures == {
         "signed_files": 3, "unsigned_files": 0, "changed_files": 0, "missing_files": 0, "signers": 1,
     }  # fmt: skip
-    signature, key = report.materials
+    signature, key, statement = report.materials
+    assert statement.name == "statement under the key of supplier"
     assert (signature.name, signature.digest) == ("model.sig", documents.sha256((model / "model.sig").read_bytes()))
     assert (key.name, key.digest) == ("key of supplier", SUPPLIER.trusted().fingerprint)
 
@@ -94,7 +95,7 @@ def test_the_folder_may_be_renamed(model: Path) -> None:
 def test_any_of_several_trusted_publishers(model: Path) -> None:
     report = look(model, signers=["auditor", "supplier"])
     assert report.findings == ()
-    assert [one.name for one in report.materials] == ["model.sig", "key of supplier"]
+    assert [one.name for one in report.materials] == ["model.sig", "key of supplier", "statement under the key of supplier"]
 
 
 def test_two_publishers_who_both_signed(model: Path) -> None:

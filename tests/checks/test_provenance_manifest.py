@@ -15,6 +15,7 @@ from pratique.artifacts import open_artifact
 from pratique.checking import Report, Setting, Severity
 from pratique.checks.provenance import provenance
 from pratique.checks.provenance.comparing import MOST
+from pratique.errors import UsageError
 from pratique.signing import KeySigner
 from pratique.testing import assert_check_contract, folder_of
 
@@ -218,6 +219,37 @@ def test_a_description_that_cannot_be_read(tmp_path: Path, data: bytes) -> None:
     report = signed_look(folder)
     assert rules(report) == [("croissant-malformed", "croissant.json")]
     assert report.measures["described_files"] == 0
+
+
+VERSIONS: dict[str, tuple[str, list[str]]] = {
+    "1.4.0": ("1.4", []),
+    "1.10": ("1.9", []),
+    "1.4": ("1.10", ["version-older"]),
+    "": ("1", ["version-missing"]),
+}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_older_version_of_a_dataset_put_back(tmp_path: Path, version: str) -> None:
+    oldest, expected = VERSIONS[version]
+    folder = folder_of(tmp_path / "images", FILES)
+    manifests.write(folder, PUBLISHER, version=version)
+    assert [one.rule for one in look(folder, min_version=oldest).findings] == expected
+    assert look(folder).findings == ()
+
+
+@pytest.mark.parametrize("version", ["v1", "1..2", "1.", "newest", "1\n", "1" * 10, ".".join("1" * 9)])
+def test_a_version_that_could_not_be_compared_is_not_signed(tmp_path: Path, version: str) -> None:
+    with pytest.raises(UsageError, match="version"):
+        manifests.write(folder_of(tmp_path / "images", FILES), PUBLISHER, version=version)
+    assert not (tmp_path / "images" / manifests.SIGNATURE).exists()
+
+
+def test_a_description_that_two_readers_may_read_differently_under_the_name_of_other_metadata(tmp_path: Path) -> None:
+    """`metadata.json` is anybody's name, but what speaks of Croissant is a description, and must be in order."""
+    folder = described(folder_of(tmp_path / "images", FILES), *HONEST, name="metadata.json")
+    (folder / "metadata.json").write_text((folder / "metadata.json").read_text().replace("{", '{"conformsTo": "x", ', 1))
+    assert rules(signed_look(folder)) == [("croissant-malformed", "metadata.json")]
 
 
 def test_a_description_is_compared_whatever_signed_it(tmp_path: Path) -> None:

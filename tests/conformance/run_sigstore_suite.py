@@ -49,7 +49,7 @@ def main() -> int:
         *options,
     ]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # the client's own interpreter
-    command = [python, "-c", _OFFLINE, token(), *words, *options]
+    command = [python, "-c", _OFFLINE, token(), *words]
     return subprocess.run(command, cwd=suite, env={**os.environ, "PATH": path}, check=False).returncode
 
 

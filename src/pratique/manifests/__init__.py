@@ -84,7 +84,7 @@ def build(what: Artifact | str | os.PathLike[str], *, signature: str = SIGNATURE
 
 def sign(
     manifest: Manifest, signer: Signer, *, name: str, upstream: Iterable[Upstream] = (), previous: str = "",
-    described: Subject | None = None, now: datetime | None = None,
+    version: str = "", described: Subject | None = None, now: datetime | None = None,
 ) -> bytes:  # fmt: skip
     """Sign a manifest; returns the bundle.
 
@@ -94,20 +94,24 @@ def sign(
         name: what the publisher calls the dataset.
         upstream: where the data came from.
         previous: hex root of the version before this.
+        version: which one it is, such as `1.4.0`, so that a policy can refuse an older one in its place.
         described: the Croissant description among the files.
         now: when; for tests.
+
+    Raises:
+        UsageError: the version is none.
     """
     claim = Claim(
         subject=Subject(digest=manifest.directory, name=name), root=manifest.root, count=len(manifest.entries),
         size=manifest.size, manifest=manifest.digest, made_at=now or datetime.now(timezone.utc), previous=previous,
-        croissant=described, upstream=tuple(upstream),
+        version=version, croissant=described, upstream=tuple(upstream),
     )  # fmt: skip
     return claims.sign(claim, signer)
 
 
 def write(
     folder: str | os.PathLike[str], signer: Signer, *, signature: str = SIGNATURE, upstream: Iterable[Upstream] = (),
-    previous: str = "",
+    previous: str = "", version: str = "",
 ) -> Path:  # fmt: skip
     """Sign a folder, and write the manifest and the signature into it; returns the signature's path.
 
@@ -117,6 +121,7 @@ def write(
         signature: relative path of the signature; the manifest goes beside it.
         upstream: where the data came from.
         previous: hex root of the version before this.
+        version: see `sign`.
 
     Raises:
         UsageError: one of the two exists (neither is ever overwritten) or cannot be written, or see `build`.
@@ -130,7 +135,7 @@ def write(
     manifest = build(root, signature=signature)
     description = croissant.find(root, manifest.entries)
     bundle = sign(
-        manifest, signer, name=root.name or "dataset", upstream=upstream, previous=previous,
+        manifest, signer, name=root.name or "dataset", upstream=upstream, previous=previous, version=version,
         described=description.subject if description else None,
     )  # fmt: skip
     try:

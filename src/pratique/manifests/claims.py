@@ -16,13 +16,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from pratique import documents, signing
-from pratique.artifacts import Subject
-from pratique.errors import Malformed, UsageError
+from pratique.artifacts import Entry, Subject
+from pratique.errors import Malformed, Revoked, UsageError
 from pratique.signing import INTOTO, Signer, Trusted, Witness
 
 PREDICATE = "urn:pratique:manifest:v1"
 
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
+_VERSION = re.compile(r"([0-9]{1,9}(\.[0-9]{1,9}){0,7})?\Z")  # as `oms.version_numbers` reads it, or none
+
 _ID = re.compile(r"[\x21-\x7e]{1,512}\Z")
 
 
@@ -67,6 +69,9 @@ class Claim:
     made_at: datetime
     """To the second."""
 
+    version: str = ""
+    """Which one it is, such as `1.4.0`, so that a policy can refuse an older one in its place; '' if it is not said."""
+
     previous: str = ""
     """Hex root of the version before this; '' for the first, or where it is not said."""
 
@@ -92,6 +97,8 @@ class Claim:
             "manifest": {"sha256": self.manifest.removeprefix("sha256:")},
             "root": {"sha256": self.root},
         }
+        if self.version:
+            predicate["version"] = self.version
         if self.previous:
             predicate["previous"] = {"sha256": self.previous}
         if dependencies:
@@ -125,7 +132,7 @@ class Claim:
         return cls(
             subject=Subject(digest="sha256:" + subject.digest.sha256, name=subject.name),
             root=body.root.sha256, count=body.count, size=body.size, manifest="sha256:" + body.manifest.sha256,
-            made_at=body.made_at, previous=body.previous.sha256 if body.previous else "",
+            made_at=body.made_at, version=body.version, previous=body.previous.sha256 if body.previous else "",
             croissant=next((one.subject() for one in described), None),
             upstream=tuple(Upstream(kind=one.name, id=one.uri) for one in body.resolved_dependencies if one.digest is None),
         )  # fmt: skip
@@ -142,9 +149,20 @@ class Signed:
     witnesses: tuple[Witness, ...] = ()
     """Who signed it, and why that holds."""
 
+    revoked: frozenset[str] = frozenset()
+    """What the policy behind those who are trusted has revoked."""
+
+    def ensure_unrevoked(self, entries: Iterable[Entry]) -> None:
+        """Raise Revoked if the policy has revoked one of these files by its digest."""
+        for one in entries:
+            if f"sha256:{one.sha256}" in self.revoked:
+                raise Revoked(f"the policy has revoked the file {one.path}, sha256:{one.sha256}", hint="do not use it")
+
 
 def sign(claim: Claim, signer: Signer) -> bytes:
-    """The claim in a Sigstore bundle."""
+    """The claim in a Sigstore bundle. Raises UsageError for a version that could not be compared with another."""
+    if not _VERSION.match(claim.version):
+        raise UsageError(f"{claim.version!r} is not a version", hint="numbers with dots between them, such as 1.4.0")
     return signing.sign(claim.statement(), INTOTO, signer)
 
 
@@ -153,9 +171,10 @@ def verify(bundle: bytes, trusted: Iterable[Trusted], *, what: str = "the signat
 
     Raises:
         Malformed: not such a bundle, or signatures in it that nobody trusted made.
-        SignatureInvalid, WrongSigner: nobody trusted vouches for it.
+        SignatureInvalid, WrongSigner: nobody trusted vouches for it. Revoked: or the policy has revoked the dataset.
     """
-    verified = signing.verify(bundle, trusted, what=what)
+    listed = tuple(trusted)
+    verified = signing.verify(bundle, listed, what=what)
     if verified.signatures != len(verified.actors):
         raise Malformed(
             f"{what} holds {verified.signatures} signatures, but only {len(verified.actors)} by different trusted keys",
@@ -163,7 +182,10 @@ def verify(bundle: bytes, trusted: Iterable[Trusted], *, what: str = "the signat
             rule="extra-signature",
         )
     claim = Claim.parse(verified.payload, what=what)
-    return Signed(claim=claim, signers=verified.signers, witnesses=verified.witnesses)
+    revoked = frozenset(mark for one in listed for mark in one.revoked)
+    if claim.subject.digest in revoked:
+        raise Revoked(f"{what} is about {claim.subject.digest}, which the policy has revoked", hint="do not use it")
+    return Signed(claim=claim, signers=verified.signers, witnesses=verified.witnesses, revoked=revoked)
 
 
 class _Model(BaseModel):
@@ -197,6 +219,7 @@ class _Predicate(_Model):
     made_at: Annotated[AwareDatetime, Field(alias="madeAt")]
     manifest: _Digest
     root: _Digest
+    version: Annotated[str, Field(max_length=64)] = ""
     previous: _Digest | None = None
     resolved_dependencies: Annotated[list[_Dependency], Field(alias="resolvedDependencies", max_length=64)] = []
 

@@ -29,6 +29,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from pratique import documents
 from pratique.errors import CertificateRefused, EvidenceError, Malformed, Revoked, UsageError, WrongSigner
 from pratique.signing import authorities, envelopes
 from pratique.signing.certificates import CertificateSigner as CertificateSigner
@@ -196,10 +197,12 @@ def names_of(signers: Iterable[str], trusted: Sequence[Trusted]) -> tuple[str, .
 
 
 def _unrevoked(witnesses: Sequence[Witness], revoked: frozenset[str], bundle: Bundle) -> Sequence[Witness]:
+    """A statement goes by its own bytes: whoever spells the bundle around it otherwise changes that one's digest alone."""
+    statement = documents.sha256(bundle.envelope.payload)
     for witness in witnesses:
-        if hits := revoked & {*witness.marks, bundle.digest}:
+        if hits := revoked & {*witness.marks, bundle.digest, statement}:
             raise Revoked(f"{bundle.what} is signed by {witness.who}, but the policy has revoked {min(hits)}")
-    return witnesses
+    return [dataclasses.replace(one, marks=one.marks | {statement}, statement=statement) for one in witnesses]
 
 
 _SOMEBODY_ELSE = frozenset({"certificate-untrusted", "certificate-subject", "wrong-identity", "log-unknown"})

@@ -27,6 +27,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from pratique import documents
 from pratique.errors import CertificateRefused, Malformed
 from pratique.signing.keys import HASHES
+from pratique.signing.keys import fingerprint as key_fingerprint
 
 _UNDERSTOOD = frozenset(
     {
@@ -171,6 +172,11 @@ def words(certificate: x509.Certificate) -> str:
 def fingerprint(certificate: x509.Certificate) -> str:
     """`sha256:<hex>` over the DER, as `openssl x509 -fingerprint -sha256` prints it, less the colons."""
     return documents.sha256(certificate.public_bytes(serialization.Encoding.DER))
+
+
+def marks(found: Sequence[x509.Certificate]) -> frozenset[str]:
+    """By what a path can be revoked: each certificate in it, and each key, which others may certify again."""
+    return frozenset(one for each in found for one in (fingerprint(each), key_fingerprint(each.public_key())))
 
 
 def is_authority(certificate: x509.Certificate) -> bool:

@@ -136,7 +136,7 @@ class TrustedCertificate:
             f"the signature fits the bytes under its public key, {keys.fingerprint(public)}",
         )
         actor = keys.fingerprint(public)
-        marks = frozenset({actor, *map(authorities.fingerprint, found)})
+        marks = authorities.marks(found)
         who = authorities.words(leaf)
         return (Witness(fingerprint=self.fingerprint, actor=actor, who=who, steps=steps, marks=marks, signed_at=stamped),)
 
@@ -148,7 +148,7 @@ class TrustedCertificate:
             found = authorities.path(chain[0], chain[1:], self.roots, now, self.profile)
         except CertificateRefused:
             return False
-        return self.revoked.isdisjoint(map(authorities.fingerprint, found))
+        return self.revoked.isdisjoint(authorities.marks(found))
 
     def _stamped(self, bundle: Bundle, now: datetime) -> datetime | None:
         if not self.timestamps:

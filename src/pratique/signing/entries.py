@@ -244,9 +244,10 @@ class RevokedFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
-    """Of an artifact, of a file in one, of a signed statement; or the fingerprint of a key or of a certificate."""
+    """Of an artifact, of a file in one, of a signed statement as `pratique verify` prints it; or the fingerprint of a key or
+    of a certificate."""
     key: str = ""
-    """Path of a PEM public key, relative to the policy."""
+    """Path of a PEM public key on an elliptic curve, a signer's or an authority's, relative to the policy."""
     certificate: str = ""
     """Path of a PEM file; each certificate in it is revoked, with everything below."""
     identity: str = ""

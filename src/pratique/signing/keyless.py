@@ -168,7 +168,7 @@ class TrustedIdentity:
             raise SignatureInvalid(f"the signature on {bundle.what} does not fit its content: it was changed")
         self.publisher.ensure(claims, bundle.what)  # 7
         sigstore_opinion.ensure(bundle, self.root, proof.times)  # 8
-        marks = frozenset({claims.actor, keys.fingerprint(public), *map(authorities.fingerprint, path)})
+        marks = frozenset({claims.actor, *authorities.marks(path)})
         return (
             Witness(
                 fingerprint=self.fingerprint, actor=claims.actor, who=str(claims), steps=_steps(proof, path, claims, self),

@@ -16,6 +16,7 @@ from typing import ClassVar
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from pratique import documents, files
 from pratique.errors import SignatureInvalid, UsageError, WrongSigner
@@ -35,7 +36,7 @@ _MOST = 1 << 20
 CURVES: dict[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
 
 
-def fingerprint(public: ec.EllipticCurvePublicKey) -> str:
+def fingerprint(public: CertificatePublicKeyTypes) -> str:
     """`sha256:<hex>` over the DER SubjectPublicKeyInfo."""
     der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return documents.sha256(der)
@@ -85,6 +86,8 @@ class TrustedKey:
     @classmethod
     def parse(cls, name: str, pem: bytes, where: str = "the key") -> TrustedKey:
         """Read PEM bytes; see `load`."""
+        if pem.count(b"-----BEGIN") > 1:  # else the first alone would be trusted, or revoked, and nobody told
+            raise UsageError(f"{where} holds more than one key", hint="one file for each key")
         try:
             public = serialization.load_pem_public_key(pem)
         except (ValueError, UnsupportedAlgorithm) as error:

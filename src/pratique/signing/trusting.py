@@ -40,7 +40,10 @@ class Witness:
     """Why the signature holds, a sentence each, in the order of the code."""
 
     marks: frozenset[str]
-    """Everything that a policy can revoke this signature by: keys, certificates, identities, the bundle."""
+    """What a policy can revoke this signature by: keys and certificates up to a root, identity, statement."""
+
+    statement: str = ""
+    """`sha256:<hex>` over what was signed: the same however its bundle is spelled; '' until `signing.verify` is done."""
 
     signed_at: datetime | None = None
     """When, by somebody trusted to tell: a timestamp authority or a transparency log. None if nobody did."""

@@ -199,8 +199,10 @@ def _grave(rule: str, message: str, fix: str) -> Finding:
 def _signers(manifest: Manifest, options: ProvenanceOptions) -> tuple[Subject, ...]:
     """Who vouches, and by what, so that the evidence says which of several it was, and can be taken back with any of it."""
     names = {one.fingerprint: f"{_MEANS[one.method]} of {one.name}" for one in options.signers}
+    said = {one.statement: f"statement under the {names[one.fingerprint]}" for one in manifest.witnesses if one.statement}
     marks = {mark: names[one.fingerprint] for one in manifest.witnesses for mark in (one.fingerprint, *one.marks)}
-    return tuple(Subject(digest=mark, name=name) for mark, name in sorted(marks.items()))
+    signers = [(mark, name) for mark, name in sorted(marks.items()) if mark not in said]
+    return tuple(Subject(digest=mark, name=name) for mark, name in (*signers, *sorted(said.items())))
 
 
 def _revoked(manifest: Manifest, artifact: Artifact, options: ProvenanceOptions) -> Iterator[Finding]:

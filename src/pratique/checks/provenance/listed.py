@@ -33,6 +33,7 @@ def manifest_in(signature: SignatureFile, trusted: Sequence[Trusted], read: Byte
         return Finding(rule="manifest-changed", severity=Severity.CRITICAL, message=str(error), where=path, fix=fix)
     return oms.Manifest(
         model=signed.claim.subject.name,
+        version=signed.claim.version,
         entries={one.path: (one.sha256,) for one in manifest.entries},
         sizes={one.path: one.size for one in manifest.entries},
         root="sha256:" + manifest.root,
