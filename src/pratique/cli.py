@@ -8,18 +8,18 @@ a bug, 130 interrupted, 141 nobody reads the output any more.
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pratique import __version__, ending, errors
+from pratique.cli_data import profile, suite
 from pratique.cli_incident import audit, revoke, trace
 from pratique.cli_kfp import kfp
 from pratique.cli_trust import GIVEN, PATH, dsse, signer_of, signs, trust, trusts
+from pratique.watching import volume
 
 KINDS = click.Choice(["model", "dataset", "environment"])
 HASHES = click.Choice(["sha256", "blake2b", "blake3"])
@@ -57,7 +57,7 @@ def digest(artifact: str, kind: Any, form: str) -> None:
     """Print the digest that names a file, a folder or a remote artifact; of a remote one, also the URI that pins it."""
     from pratique.artifacts import open_artifact
 
-    with _progress("reading") as advance:
+    with volume("reading") as advance:
         opened = open_artifact(artifact, kind=kind, progress=advance)
     digest, origin = opened.subject.digest, opened.origin
     data = {
@@ -208,7 +208,7 @@ def promote(
     from pratique.policies import Policy
     from pratique.store import Store
 
-    with _progress("copying") as advance:
+    with volume("copying") as advance:
         done = promotion.promote(
             artifact, policy=Policy.load(policy), destination=destination, channel=channel,
             known_as=known_as or "", store=Store(store or ""), signer=_signer(named), run_id=run_id or "", progress=advance,
@@ -247,19 +247,8 @@ def report(subject: str, trusted: list[Any], output: Path, store: str | None, fo
     ending.tell(form, data, f"report: {output}")
 
 
-@cli.command()
-@click.argument("data", type=GIVEN)
-@click.option("--output", "-o", type=PATH, required=True, help="Where to write the profile (JSON).")
-@click.option("--label", default="label", show_default=True, help="The label column; '' if there is none.")
-@_format
-def profile(data: str, output: Path, label: str, form: str) -> None:
-    """Make the reference profile of a trusted dataset, against which later batches are checked."""
-    from pratique import profiles
-    from pratique.artifacts import open_artifact
-
-    built = profiles.build(open_artifact(data, kind="dataset").root, label=label or None)
-    built.save(output)
-    ending.tell(form, {"profile": str(output), "digest": built.digest}, f"profile: {output}")
+cli.add_command(profile)
+cli.add_command(suite)
 
 
 @cli.group()
@@ -319,7 +308,7 @@ def manifest_verify(
         raise errors.UsageError("a proof is about some files only", hint="name them with --file")
     signed = manifests.signed_in(folder, trusted, signature=signature)
     source = manifests.proof_in(proof) if proof else manifests.manifest_in(folder, signed.claim, signature=signature)
-    with _progress("reading") as advance:
+    with volume("reading") as advance:
         if isinstance(source, manifests.Manifest) and not names:
             manifests.verify_folder(folder, signed.claim, source, own=own, progress=advance)
             count = signed.claim.count
@@ -362,7 +351,7 @@ def manifest_audit(folder: Path, trusted: list[Any], signature: str, form: str) 
     own = (signature, manifests.manifest_of(signature))
     signed = manifests.signed_in(folder, trusted, signature=signature)
     lines = manifests.manifest_in(folder, signed.claim, signature=signature)
-    with _progress("reading") as advance, Memory() as memory:
+    with volume("reading") as advance, Memory() as memory:
         recalled = audit_folder(folder, signed.claim, lines, memory, own=own, progress=advance)
     click.echo(f"{recalled.remembered:,} files were not read: they seem unchanged", err=True)
     more = {"remembered": recalled.remembered, "remembered_bytes": recalled.remembered_bytes}
@@ -491,7 +480,7 @@ def _gate(
     from pratique.gate import pass_gate
     from pratique.store import Store
 
-    with _progress("checking") as advance:
+    with volume("checking") as advance:
         admission = pass_gate(
             artifact, policy=policy, store=Store(store or ""), signer=signer, run_id=run_id or "", progress=advance
         )
@@ -536,21 +525,6 @@ def _options(written: tuple[str, ...]) -> dict[str, Any]:
         if sum(key == other for other, _ in pairs) > 1:
             raise errors.UsageError(f"--option {key} is given twice", hint=f'several values are one list: {key}=\'["a", "b"]\'')
     return dict(pairs)
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr once something takes a moment, and only where somebody looks."""
-    if not sys.stderr.isatty():
-        yield lambda count: None
-        return
-    from rich.console import Console
-    from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
-
-    columns = (SpinnerColumn(), TextColumn(what), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda count: bar.advance(task, count)
 
 
 if __name__ == "__main__":
