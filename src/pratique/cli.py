@@ -236,7 +236,7 @@ def report(subject: str, trusted: list[Any], output: Path, store: str | None, fo
     from pratique.store import Store
 
     if not subject.startswith("sha256:"):
-        with _progress("hashing") as advance:
+        with volume("hashing") as advance:
             subject = open_artifact(subject, progress=advance).subject.digest
     found = dossiers.gather(Store(store or ""), subject, trusted)
     reports.write(output, dossiers.as_page(found, now=datetime.now(timezone.utc)))
@@ -245,10 +245,6 @@ def report(subject: str, trusted: list[Any], output: Path, store: str | None, fo
         "clearances": len(found.clearances), "refused": list(found.refused),
     }  # fmt: skip
     ending.tell(form, data, f"report: {output}")
-
-
-cli.add_command(profile)
-cli.add_command(suite)
 
 
 @cli.group()
@@ -413,7 +409,9 @@ def policy_schema() -> None:
 
 cli.add_command(audit)
 cli.add_command(kfp)
+cli.add_command(profile)
 cli.add_command(revoke)
+cli.add_command(suite)
 cli.add_command(trace)
 cli.add_command(trust)
 cli.add_command(dsse)
