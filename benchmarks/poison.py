@@ -1,7 +1,7 @@
 """False alarms and power of the `dataset` check's proposed suite, through the check itself.
 
     python benchmarks/poison.py                                  digits 5-9: some minutes
-    python benchmarks/poison.py --data wine --clean 300          any of digits5, digits, breast_cancer, wine
+    python benchmarks/poison.py --data wine digits --clean 300   any of digits5, digits, breast_cancer, wine
     python benchmarks/poison.py --markdown                       the tables of docs/checks/dataset.md
 
 Every trial is a fresh random half as the reference and the other half as the batch. An alarm is any finding above a note;
@@ -187,18 +187,24 @@ def interval(hits: int, trials: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print a line per case."""
+    """Print a line per case, for each table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="digits5", choices=["digits5", "digits", "breast_cancer", "wine"])
+    parser.add_argument("--data", nargs="+", default=["digits5"], choices=["digits5", "digits", "breast_cancer", "wine"])
     parser.add_argument("--clean", type=int, default=40, help="clean splits")
     parser.add_argument("--attacked", type=int, default=10, help="attacked splits per case")
     parser.add_argument("--rate", type=float, default=0.01, help="false alarm rate that the suite is given")
     parser.add_argument("--seed", type=int, default=0, help="of the first split; the others follow")
     parser.add_argument("--markdown", action="store_true", help="a table")
     chosen = parser.parse_args()
-    table = load(chosen.data)
+    for name in chosen.data:
+        report(name, chosen)
+
+
+def report(name: str, chosen: argparse.Namespace) -> None:
+    """Measure on one table."""
+    table = load(name)
     half = len(table) - len(table) // 2
-    print(f"{chosen.data}: reference and batch {half} rows, {table.shape[1] - 1} columns, false_alarm_rate {chosen.rate}\n")
+    print(f"\n{name}: reference and batch {half} rows, {table.shape[1] - 1} columns, false_alarm_rate {chosen.rate}\n")
     counts = {case: chosen.clean if case == "clean" else chosen.attacked for case in CASES}
     alarms: Counter[str] = Counter()
     named: Counter[str] = Counter()
@@ -219,7 +225,7 @@ def main() -> None:
             print(f"| {case} | {alarms[case]} of {count} | {right} | {low:.3f} to {high:.3f} |")
         else:
             seen = f"{alarms[case]:3d} of {count:3d} = {alarms[case] / count:.3f} [{low:.3f}, {high:.3f}]"
-            print(f"{case:36s} {seen} as named: {right:9s} {dict(rules[case])}")
+            print(f"{case:36s} {seen} as named: {right:9s} {dict(rules[case])}", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pratique import __version__, ending, errors
+from pratique.cli_data import profile, suite
 from pratique.cli_incident import audit, revoke, trace
 from pratique.cli_kfp import kfp
 from pratique.cli_trust import GIVEN, PATH, dsse, signer_of, signs, trust, trusts
+from pratique.watching import volume
 
 KINDS = click.Choice(["model", "dataset", "environment"])
 HASHES = click.Choice(["sha256", "blake2b", "blake3"])
@@ -58,7 +58,7 @@ def digest(artifact: str, kind: Any, form: str) -> None:
     """Print the digest that names a file, a folder or a remote artifact; of a remote one, also the URI that pins it."""
     from pratique.artifacts import open_artifact
 
-    with _progress("reading") as advance:
+    with volume("reading") as advance:
         opened = open_artifact(artifact, kind=kind, progress=advance)
     digest, origin = opened.subject.digest, opened.origin
     data = {
@@ -213,7 +213,7 @@ def promote(
     from pratique.policies import Policy
     from pratique.store import Store
 
-    with _progress("copying") as advance:
+    with volume("copying") as advance:
         done = promotion.promote(
             artifact, policy=Policy.load(policy), destination=destination, channel=channel,
             known_as=known_as or "", store=Store(store or ""), signer=_signer(named), run_id=run_id or "", progress=advance,
@@ -241,7 +241,7 @@ def report(subject: str, trusted: list[Any], output: Path, store: str | None, fo
     from pratique.store import Store
 
     if not subject.startswith("sha256:"):
-        with _progress("hashing") as advance:
+        with volume("hashing") as advance:
             subject = open_artifact(subject, progress=advance).subject.digest
     found = dossiers.gather(Store(store or ""), subject, trusted)
     reports.write(output, dossiers.as_page(found, now=datetime.now(timezone.utc)))
@@ -250,21 +250,6 @@ def report(subject: str, trusted: list[Any], output: Path, store: str | None, fo
         "clearances": len(found.clearances), "refused": list(found.refused),
     }  # fmt: skip
     ending.tell(form, data, f"report: {output}")
-
-
-@cli.command()
-@click.argument("data", type=GIVEN)
-@click.option("--output", "-o", type=PATH, required=True, help="Where to write the profile (JSON).")
-@click.option("--label", default="label", show_default=True, help="The label column; '' if there is none.")
-@_format
-def profile(data: str, output: Path, label: str, form: str) -> None:
-    """Make the reference profile of a trusted dataset, against which later batches are checked."""
-    from pratique import profiles
-    from pratique.artifacts import open_artifact
-
-    built = profiles.build(open_artifact(data, kind="dataset").root, label=label or None)
-    built.save(output)
-    ending.tell(form, {"profile": str(output), "digest": built.digest}, f"profile: {output}")
 
 
 @cli.group()
@@ -325,7 +310,7 @@ def manifest_verify(
         raise errors.UsageError("a proof is about some files only", hint="name them with --file")
     signed = manifests.signed_in(folder, trusted, signature=signature)
     source = manifests.proof_in(proof) if proof else manifests.manifest_in(folder, signed.claim, signature=signature)
-    with _progress("reading") as advance:
+    with volume("reading") as advance:
         if isinstance(source, manifests.Manifest) and not names:
             manifests.verify_folder(folder, signed.claim, source, own=own, progress=advance)
             verified, count = source.entries, signed.claim.count
@@ -370,7 +355,7 @@ def manifest_audit(folder: Path, trusted: list[Any], signature: str, form: str) 
     own = (signature, manifests.manifest_of(signature))
     signed = manifests.signed_in(folder, trusted, signature=signature)
     lines = manifests.manifest_in(folder, signed.claim, signature=signature)
-    with _progress("reading") as advance, Memory() as memory:
+    with volume("reading") as advance, Memory() as memory:
         recalled = audit_folder(folder, signed.claim, lines, memory, own=own, progress=advance)
     signed.ensure_unrevoked(lines.entries)
     click.echo(f"{recalled.remembered:,} files were not read: they seem unchanged", err=True)
@@ -433,7 +418,9 @@ def policy_schema() -> None:
 
 cli.add_command(audit)
 cli.add_command(kfp)
+cli.add_command(profile)
 cli.add_command(revoke)
+cli.add_command(suite)
 cli.add_command(trace)
 cli.add_command(trust)
 cli.add_command(dsse)
@@ -500,7 +487,7 @@ def _gate(
     from pratique.gate import pass_gate
     from pratique.store import Store
 
-    with _progress("checking") as advance:
+    with volume("checking") as advance:
         admission = pass_gate(
             artifact, policy=policy, store=Store(store or ""), signer=signer, run_id=run_id or "", progress=advance
         )
@@ -545,21 +532,6 @@ def _options(written: tuple[str, ...]) -> dict[str, Any]:
         if sum(key == other for other, _ in pairs) > 1:
             raise errors.UsageError(f"--option {key} is given twice", hint=f'several values are one list: {key}=\'["a", "b"]\'')
     return dict(pairs)
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr once something takes a moment, and only where somebody looks."""
-    if not sys.stderr.isatty():
-        yield lambda count: None
-        return
-    from rich.console import Console
-    from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
-
-    columns = (SpinnerColumn(), TextColumn(what), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda count: bar.advance(task, count)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import click
 
 from pratique import ending, errors, files
 from pratique.cli_trust import GIVEN, PATH, signs, trusts
+from pratique.watching import count
 
 _format = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For people or machines."
@@ -31,7 +32,7 @@ def trace(subject: str, trusted: list[Any], store: str | None, svg: Path | None,
     from pratique.store import Store
 
     digest = subject if subject.startswith("sha256:") else open_artifact(subject).subject.digest
-    with _counting("statements") as each:
+    with count("statements") as each:
         everything = tracing.chart(Store(store or ""), trusted, each)
     found = tracing.trace(everything, digest)
     if svg is not None:
@@ -130,7 +131,7 @@ def audit(
     before = _earlier(previous) if previous else None
     now = datetime.now(timezone.utc)
     with ExitStack() as held:
-        each = held.enter_context(_counting("channels"))
+        each = held.enter_context(count("channels"))
         memory = held.enter_context(Memory()) if fast else None
         found = auditing.audit(
             destination, policy=Policy.load(policy), store=Store(store or ""), trusted=trusted, only=only,
@@ -171,31 +172,15 @@ def _audited(data: dict[str, Any]) -> Iterator[str]:
         yield from (f"         Remedy: {fix}" for fix in one["fixes"])
     for change in data.get("changes", ()):
         yield f"since then: {change}"
-    count = len(data["channels"])
+    total = len(data["channels"])
     good = sum(one["state"] in ("holds", "renewed") for one in data["channels"])
     yield (
-        f"{good} of {count} channels of {data['destination']} are as they should be"
-        if count
+        f"{good} of {total} channels of {data['destination']} are as they should be"
+        if total
         else (f"{data['destination']} has no channels: nothing was ever promoted there, or it is somewhere else")
     )
     if unread := sum(one["remembered"] for one in data["channels"]):
         yield f"{unread:,} files were not read: they seem unchanged"
-
-
-@contextmanager
-def _counting(what: str) -> Iterator[Callable[[], None]]:
-    """A counter on stderr, if a person is looking."""
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda: None
-        return
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} " + what))
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda: bar.advance(task)
 
 
 @click.command()

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pratique import documents
+from pratique import documents, files
 from pratique.errors import Malformed, UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ _NORMAL_DECILE = 1.2816
 """Standard deviations from the median to the outer decile."""
 
 
-def default(profile: Profile, *, false_alarm_rate: float = 0.01, min_rows: int = 50) -> ExpectationSuite:
+def default(
+    profile: Profile, *, false_alarm_rate: float = 0.01, min_rows: int = 50, name: str = "pratique"
+) -> ExpectationSuite:
     """Propose a suite: schema, row count, ranges, drift, labels and copies.
 
     Args:
@@ -41,6 +43,7 @@ def default(profile: Profile, *, false_alarm_rate: float = 0.01, min_rows: int =
             copies) share it (Bonferroni); label noise has half of it, since a few wrong labels are the hardest to see. Schema
             and ranges have wide fixed margins instead.
         min_rows: fewest rows of a batch.
+        name: of the suite; in a Great Expectations project it must be its only one of that name.
 
     Raises:
         UsageError: a rate outside (0, 0.5], or fewer than 20 rows.
@@ -52,21 +55,23 @@ def default(profile: Profile, *, false_alarm_rate: float = 0.01, min_rows: int =
     if min_rows < 20:
         raise UsageError(f"min_rows must be at least 20, not {min_rows}", hint="fewer rows look like any reference")
     return gx.ExpectationSuite(
-        name="pratique",
+        name=name,
         expectations=[*_fixed(profile, min_rows), *_statistical(profile, false_alarm_rate)],
         meta={"profile": profile.digest, "false_alarm_rate": false_alarm_rate},
     )
 
 
-def save(suite: ExpectationSuite, path: str | os.PathLike[str]) -> None:
+def save(suite: ExpectationSuite, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
     """Write a suite as JSON for people to edit.
 
     Raises:
-        UsageError: the path cannot be written.
+        UsageError: the path cannot be written, or holds something that must not be overwritten.
     """
-    text = json.dumps(suite.to_json_dict(), indent=2, ensure_ascii=False) + "\n"
+    data = (json.dumps(suite.to_json_dict(), indent=2, ensure_ascii=False) + "\n").encode()
     try:
-        Path(path).write_text(text, encoding="utf-8")
+        (files.replace if overwrite else files.create)(Path(path), data)
+    except FileExistsError as error:
+        raise UsageError(f"{path} exists; somebody may have edited it", hint="choose another name, or pass --force") from error
     except OSError as error:
         raise UsageError(f"cannot write the suite {path}: {error.strerror}") from error
 

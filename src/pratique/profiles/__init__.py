@@ -16,6 +16,7 @@ A profile is worth what its reference is worth: poison that is already in the re
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pratique.profiles.model import Profile, find, load
@@ -25,17 +26,19 @@ __all__ = ["Column", "Duplicates", "Neighbours", "Profile", "Sample", "build", "
 
 
 def build(
-    source: Any, *, label: str | None = "label", ignore: tuple[str, ...] = (), bins: int = 10, sample: int = 2000, seed: int = 0
-) -> Profile:
+    source: Any, *, label: str | None = "label", ignore: tuple[str, ...] = (), bins: int = 10, sample: int = 2000,
+    seed: int = 0, progress: Callable[[int, int], None] = lambda done, steps: None,
+) -> Profile:  # fmt: skip
     """Describe approved data.
 
     Args:
         source: a CSV or Parquet file, a folder of them, or a pandas DataFrame.
         label: the column with the class of each row; None if there is none.
         ignore: columns whose values say nothing, such as ids and dates of collection.
-        bins: cells of equal mass per numeric column.
-        sample: reference rows to keep for the test of label noise; 0 for none (the test is then not available).
+        bins: cells of equal mass per numeric column, 2 to 256.
+        sample: reference rows to keep for the test of label noise, at most 100,000; 0 for none (then there is no test).
         seed: of the choice and the order of those rows.
+        progress: told how many steps are done, and of how many.
 
     Raises:
         ArtifactError: the table cannot be read.
@@ -43,4 +46,4 @@ def build(
     """
     from pratique.profiles.building import build_profile
 
-    return build_profile(source, label=label, ignore=ignore, bins=bins, sample=sample, seed=seed)
+    return build_profile(source, label=label, ignore=ignore, bins=bins, sample=sample, seed=seed, progress=progress)

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import base64
+import difflib
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from pratique import tables
 from pratique.comparing import cells, copies, encoding, labels
 from pratique.errors import UsageError
 from pratique.profiles.model import Profile
-from pratique.profiles.parts import MAX_COLUMNS, MAX_LABELS, MAX_WIDTH, Column, Duplicates, Neighbours, Sample
+from pratique.profiles.parts import MAX_COLUMNS, MAX_LABELS, MAX_SAMPLE, MAX_WIDTH, Column, Duplicates, Neighbours, Sample
 
 FOLDS = 5
 LEAST_ROWS = 50
@@ -26,15 +28,25 @@ _MOST_CODES = 4_000_000
 
 _MOST_COMPARED = 5_000
 
+Progress = Callable[[int, int], None]
+"""Told how many steps are done, and of how many."""
 
-def build_profile(source: Any, *, label: str | None, ignore: tuple[str, ...], bins: int, sample: int, seed: int) -> Profile:
+
+def build_profile(
+    source: Any, *, label: str | None, ignore: tuple[str, ...], bins: int, sample: int, seed: int, progress: Progress
+) -> Profile:
     """See `pratique.profiles.build`."""
     if not 2 <= bins <= 256:
         raise UsageError(f"bins must be between 2 and 256, not {bins}")
-    if sample < 0:
-        raise UsageError(f"sample must be 0 or more, not {sample}")
+    if not 0 <= sample <= MAX_SAMPLE:
+        raise UsageError(f"sample must be between 0 and {MAX_SAMPLE:,}, not {sample:,}")
     frame = _usable(source if isinstance(source, pd.DataFrame) else _read(source), label, ignore)
-    columns = [_column(frame[name], name, label, name in ignore, bins) for name in frame.columns]
+    columns: list[Column] = []
+    steps = len(frame.columns) + 1  # the last one compares rows with each other
+    for name in frame.columns:
+        progress(len(columns), steps)
+        columns.append(_column(frame[name], name, label, name in ignore, bins))
+    progress(len(columns), steps)
     rng = np.random.default_rng(seed)
     codes = encoding.encode(frame, columns)
     compared = [column.name for column in columns if column.role != "ignored"]
@@ -71,10 +83,20 @@ def _usable(frame: Any, label: str | None, ignore: tuple[str, ...]) -> Any:
         raise UsageError("a column has no name")
     missing = [name for name in [*ignore, *([label] if label is not None else [])] if name not in names]
     if missing:
-        raise UsageError(f"there is no column {missing[0]!r}", hint="name the label column, or say that there is none")
+        raise _absent(missing[0], names, missing[0] in ignore)
     if label in ignore:
         raise UsageError(f"column {label!r} cannot be the label and be ignored")
     return frame.set_axis(names, axis=1).reset_index(drop=True)
+
+
+def _absent(name: str, names: list[str], ignored: bool) -> UsageError:
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5) or [one for one in names if one.lower() == name.lower()]
+    if ignored:
+        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+        hint = f"the columns are {', '.join(map(repr, names[:10]))}{more}"
+    else:
+        hint = "name the label column, or say that there is none: --label ''"
+    return UsageError(f"there is no column {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""), hint=hint)
 
 
 def _column(series: Any, name: str, label: str | None, ignored: bool, bins: int) -> Column:

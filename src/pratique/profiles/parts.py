@@ -22,6 +22,9 @@ MAX_WIDTH = 100_000
 
 MAX_FOLDS = 16
 
+MAX_SAMPLE = 100_000
+"""Reference rows in a profile."""
+
 
 class Part(BaseModel):
     """Nothing that is not declared, nothing converted in silence."""
@@ -149,7 +152,7 @@ class Neighbours(Part):
 class Sample(Part):
     """Encoded reference rows, in random order."""
 
-    rows: int = Field(ge=1, le=100_000)
+    rows: int = Field(ge=1, le=MAX_SAMPLE)
     """How many."""
 
     width: int = Field(ge=1, le=MAX_WIDTH)
