@@ -201,6 +201,15 @@ def test_what_has_changed_since_the_last_audit(look: Any, production: Path) -> N
     assert auditing.changes({"channels": "nonsense"}, []) == []
 
 
+def test_a_page_quotes_strangers(look: Any, production: Path) -> None:
+    from pratique.audit_pages import as_page
+
+    hostile = Audited(channel="<b>x", state="void", reasons=("<script>alert(1)</script>",), fixes=("<i>",), digest="", name="")
+    drawn = as_page("s3://key:hunter2@bucket", [hostile, *look().values()], now=NOW, changes=["<u>"])
+    assert not any(one in drawn for one in ("<script>", "<b>x", "<i>", "<u>", "hunter2"))
+    assert drawn.index("void") < drawn.index("holds"), "what needs somebody comes first"
+
+
 # --- on the command line ------------------------------------------------------------------------------------------------
 
 
@@ -223,7 +232,8 @@ def test_the_command(
     code, out, _ = pratique(*words, "--renew", tmp_path / "promoter.key", "--fast")
     assert code == 0 and "renewed  production" in out
     (to / "channels" / "production.sigstore.json").write_text("{}")
-    code, out, _ = pratique(*words, "--previous", tmp_path / "first.json", "--format", "json")
+    code, out, _ = pratique(*words, "--previous", tmp_path / "first.json", "--format", "json", "--report", tmp_path / "a.html")
+    assert "0 of 1 as they should be" in (tmp_path / "a.html").read_text()
     told = json.loads(out)
     assert (code, told["sound"], told["channels"][0]["state"]) == (1, False, "void")
     assert any("is void, and was holds" in one for one in told["changes"])

@@ -101,6 +101,7 @@ def _promoted(one: Any) -> str:
 @click.option("--renew", type=PATH, help="The promoter's private key: give what is admitted a later date.")
 @click.option("--known-as", type=GIVEN, help="The destination's name in `promote`, if it differs from DESTINATION.")
 @click.option("--fast", is_flag=True, help="Read only files that seem new or changed since the last --fast (local disks).")
+@click.option("--report", type=PATH, help="Write an HTML page here.")
 @click.option("--previous", type=PATH, help="The JSON of an earlier audit: say what is another now.")
 @_format
 def audit(
@@ -113,6 +114,7 @@ def audit(
     renew: Path | None,
     known_as: str | None,
     fast: bool,
+    report: Path | None,
     previous: Path | None,
     form: str,
 ) -> None:
@@ -122,7 +124,7 @@ def audit(
     """
     from datetime import datetime, timezone
 
-    from pratique import auditing
+    from pratique import audit_pages, auditing, reports
     from pratique.policies import Policy
     from pratique.remembering import Memory
     from pratique.signing import KeySigner
@@ -141,6 +143,8 @@ def audit(
     data = auditing.as_json(destination, found, now=now)
     if before is not None:
         data["changes"] = auditing.changes(before, found)
+    if report is not None:
+        reports.write(report, audit_pages.as_page(destination, found, now=now, changes=data.get("changes", ())))
     ending.tell(form, data, "\n".join(_audited(data)))
     if not data["sound"]:
         raise ending.Ended(1)
