@@ -270,7 +270,7 @@ def test_the_order_of_formats_is_no_other_question() -> None:
     assert one.digest == two.digest != ArtifactOptions().digest
 
 
-@pytest.mark.parametrize("options", [{"formats": ["gguf"]}, {"formats": []}, {"format": ["json"]}, {"max_json_bytes": 0}])
+@pytest.mark.parametrize("options", [{"formats": ["exe"]}, {"formats": []}, {"format": ["json"]}, {"max_json_bytes": 0}])
 def test_options_that_make_no_sense(options: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         checking.options_for(artifact, options)

@@ -35,7 +35,7 @@ from pratique.checks.artifact.looking import Asked, look
 from pratique.checks.artifact.rules import RULES, finding
 from pratique.checks.artifact.viewing import opened
 
-FormatName = Literal["csv", "json", "npy", "parquet", "pickle", "safetensors", "text", "torch"]
+FormatName = Literal["csv", "gguf", "json", "npy", "parquet", "pickle", "safetensors", "text", "torch"]
 PackName = Literal["joblib", "numpy", "sklearn", "scipy", "stdlib-data", "torch", "torch-modules"]
 
 MEANINGS = {name: rule.meaning for name, rule in RULES.items()}
@@ -45,8 +45,8 @@ MEASURES = {
     "bytes": "bytes of all files together",
     "recognised_files": "files whose content and name agree on one of the formats that were asked for",
     "refused_files": "files with a finding of medium severity or above",
-    "tensors": "tensors in safetensors files",
-    "parameters": "numbers in all tensors of safetensors files",
+    "tensors": "tensors in safetensors and other files of tensors alone",
+    "parameters": "numbers in all of these tensors",
     "pickle_globals": "imports in pickles, also in those within archives",
 }
 
@@ -68,6 +68,9 @@ class ArtifactOptions(Options):
     pickle_globals: tuple[str, ...] = Field(default=(), max_length=1_000)
     """Single globals that pickles may import, with their roles: `new acme.nets.Net`. Roles: call, new, ref, state, items,
     pairs."""
+
+    templates: Literal["refuse", "vetted"] = "refuse"
+    """Jinja in JSON (`chat_template`) and in `.jinja` files: `refuse` it, or let pass what an allow-list has `vetted`."""
 
     max_json_bytes: int = Field(default=64 << 20, ge=1, le=1 << 30)
     """Largest JSON document. Tokenizers of large vocabularies take about 35 MB."""

@@ -19,15 +19,15 @@ ENOUGH = 100
 """Findings after which a file is not read on."""
 
 
-def look(view: View, *, max_bytes: int) -> Sight:
-    """One document."""
+def look(view: View, *, max_bytes: int, vetted: bool = False) -> Sight:
+    """One document. Chat templates in it are refused, or `vetted`."""
     try:
         if view.size > max_bytes:
             raise Malformed(f"it is {view.size:,} bytes long; {max_bytes:,} are allowed")
         document = documents.parse(view.data[:], what="the document", max_bytes=max_bytes)
     except Malformed as error:
         return Sight(findings=(_malformed(view.name, str(error)),))
-    return Sight(findings=tuple(islice(references.find(document, view.name), ENOUGH)))
+    return Sight(findings=tuple(islice(references.find(document, view.name, vetted=vetted), ENOUGH)))
 
 
 def look_at_lines(view: View) -> Sight:

@@ -9,12 +9,14 @@ from pratique.checking import Finding
 from pratique.checks.artifact import (
     archives,
     arrays,
+    gguf,
     inflating,
     jsons,
     naming,
     parquet,
     pickles,
     recognising,
+    templates,
     tensors,
     texts,
     torches,
@@ -29,11 +31,11 @@ from pratique.errors import Malformed
 _VAGUE = frozenset({"text", "unknown", "empty"})
 """Contents that do not say which reader should look; the name does."""
 
-_BINARY = ("safetensors", "parquet", "pickle", "torch", "npy")
+_BINARY = ("safetensors", "parquet", "pickle", "torch", "npy", "gguf")
 
 _NOUNS = {
     "pickle": "a pickle", "json": "JSON", "csv": "CSV", "parquet": "Parquet", "torch": "a PyTorch checkpoint",
-    "npy": "a NumPy array",
+    "npy": "a NumPy array", "gguf": "GGUF",
 }  # fmt: skip
 
 
@@ -44,6 +46,9 @@ class Asked:
     formats: tuple[str, ...]
     max_json_bytes: int
     max_text_bytes: int
+    templates: str = "refuse"
+    """`refuse` Jinja in JSON and on its own, or let pass what was `vetted`."""
+
     grants: Grants = NOTHING
     """What pickles may import."""
 
@@ -57,8 +62,8 @@ def look(view: View, asked: Asked) -> Sight:
     3. Content and name must agree, the format must be asked for, and no second format may hide in the file.
     """
     found = recognising.recognise(view.data)
-    named = _by_name(view, found)
-    form = found.name if found.name not in _VAGUE else _claimed(view.name)
+    named = _by_name(view, found, asked)
+    form = found.name if found.name not in _VAGUE else _claimed(view.name, asked)
     reader = _readers(asked).get(form)
     if found.name == "compressed" and "pickle" in asked.formats:
         reader, form = (lambda inner: _compressed(inner, asked)), "pickle"
@@ -81,10 +86,12 @@ def _readers(asked: Asked) -> Mapping[str, Callable[[View], Sight]]:
         "pickle": lambda view: pickles.look(view, asked.grants),
         "torch": lambda view: torches.look_at_legacy(view, asked.grants),
         "npy": lambda view: arrays.look(view, asked.grants),
+        "gguf": gguf.look,
+        "template": lambda view: _template(view, asked),
         "archive": lambda view: _archive(view, asked),
         "csv": texts.look_at_table,
         "json-lines": jsons.look_at_lines,
-        "json": lambda view: jsons.look(view, max_bytes=asked.max_json_bytes),
+        "json": lambda view: jsons.look(view, max_bytes=asked.max_json_bytes, vetted=asked.templates == "vetted"),
         "text": lambda view: texts.look(view, max_bytes=asked.max_text_bytes),
     }
 
@@ -120,17 +127,27 @@ def _compressed(view: View, asked: Asked) -> Sight:
     return Sight(findings=(_refused(view, f"this is compressed, and inside it is {found.noun}", asked),))
 
 
-def _claimed(name: str) -> str:
+def _template(view: View, asked: Asked) -> Sight:
+    """A template in a file of its own, such as chat_template.jinja."""
+    sight = texts.look(view, max_bytes=min(asked.max_text_bytes, 4 * templates.MAX_TEMPLATE))
+    if sight.findings:
+        return sight
+    return Sight(findings=tuple(templates.findings(view.name, view.data[:].decode("utf-8"))))
+
+
+def _claimed(name: str, asked: Asked) -> str:
     """The reader that a name asks for; '' if it asks for none."""
+    if naming.is_template(name) and asked.templates == "vetted":
+        return "template"
     claims = naming.claims(name)
     return naming.text_format(name) or next((form for form in _BINARY if form in claims), "")
 
 
-def _by_name(view: View, found: Format) -> list[Finding]:
+def _by_name(view: View, found: Format, asked: Asked) -> list[Finding]:
     findings = []
     if naming.is_code(view.name) or (naming.is_path_file(view.name) and found.name == "text"):
         findings.append(finding("code-file", view.name, "this is a program, or carries one"))
-    if naming.is_template(view.name):
+    if naming.is_template(view.name) and asked.templates != "vetted":
         findings.append(finding("template-file", view.name, "this is a Jinja template, a program that the tokenizer runs"))
     if naming.is_install(view.name):
         findings.append(finding("install-file", view.name, "this tells an installer what to fetch and run"))
@@ -146,7 +163,7 @@ def _mismatch(view: View, found: Format) -> list[Finding]:
 
 
 def _not_asked(view: View, form: str, asked: Asked) -> list[Finding]:
-    label = "json" if form == "json-lines" else form
+    label = {"json-lines": "json", "template": "text"}.get(form, form)
     if label in asked.formats or label == "archive":  # an archive that was not asked for has been refused already
         return []
     return [_refused(view, f"this is {_NOUNS.get(label, label)}", asked)]

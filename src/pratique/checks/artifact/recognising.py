@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pratique.checks.artifact import archives, arrays, inflating, parquet, pickles, tensors, texts, torches
+from pratique.checks.artifact import archives, arrays, gguf, inflating, parquet, pickles, tensors, texts, torches
 from pratique.checks.artifact.viewing import Bytes
 
 _HEAD = 1 << 16
@@ -15,7 +15,7 @@ class Format(NamedTuple):
     """What a file is."""
 
     name: str
-    """safetensors, parquet, pickle, torch, npy, text, archive, compressed, native, other, empty or unknown."""
+    """safetensors, parquet, pickle, torch, npy, gguf, text, archive, compressed, native, other, empty or unknown."""
 
     noun: str
     """For people."""
@@ -26,6 +26,7 @@ PARQUET = Format("parquet", "Parquet")
 PICKLE = Format("pickle", "a pickle")
 TORCH = Format("torch", "a PyTorch checkpoint of before 1.6")
 NPY = Format("npy", "a NumPy array")
+GGUF = Format("gguf", "a GGUF model")
 TEXT = Format("text", "text")
 ARCHIVE = Format("archive", "a zip archive")
 EMPTY = Format("empty", "empty")
@@ -47,7 +48,6 @@ _NATIVE: tuple[tuple[int, bytes, str], ...] = (
 """Code for a machine, real or virtual: offset, magic, noun."""
 
 _OTHER: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"GGUF", "a GGUF model"),
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5)"),
     (4, b"TFL3", "a TensorFlow Lite model"),
     (0, b"PARE", "encrypted Parquet"),
@@ -91,6 +91,8 @@ def recognise(data: Bytes) -> Format:
         return TORCH
     if head.startswith(arrays.MAGIC):
         return NPY
+    if head.startswith(gguf.MAGIC):
+        return GGUF
     if method := inflating.method(head):
         return Format("compressed", f"compressed with {method}{' (joblib)' if method == 'zlib' else ''}")
     for name, table in (("native", _NATIVE), ("other", _OTHER)):

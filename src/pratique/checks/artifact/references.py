@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pratique.checking import Finding
+from pratique.checks.artifact import templates
 from pratique.checks.artifact.rules import finding
 from pratique.checks.artifact.viewing import shown
 
@@ -58,9 +59,9 @@ _COMPONENTS = frozenset({"diffusers", "transformers", "stable_diffusion", None})
 _JINJA = ("{{", "{%", "{#")
 
 
-def find(document: Any, where: str) -> Iterator[Finding]:
+def find(document: Any, where: str, *, vetted: bool = False) -> Iterator[Finding]:
     """Everything in a parsed document that leads to code, in the order of the document. Its depth is bounded by the parser."""
-    yield from _walk(document, "$", where)
+    yield from _walk(document, "$", where, vetted)
     file = where.rsplit("/", 1)[-1]
     if file == "model_index.json" and isinstance(document, dict):
         yield from _foreign_components(document, where)
@@ -68,11 +69,11 @@ def find(document: Any, where: str) -> Iterator[Finding]:
         yield from _foreign_modules(document, where)
 
 
-def _walk(value: Any, path: str, where: str) -> Iterator[Finding]:
+def _walk(value: Any, path: str, where: str, vetted: bool) -> Iterator[Finding]:
     if isinstance(value, list):
         for number, inner in enumerate(value):
             if isinstance(inner, dict | list):
-                yield from _walk(inner, f"{path}[{number}]", where)
+                yield from _walk(inner, f"{path}[{number}]", where, vetted)
     elif isinstance(value, dict):
         for key, inner in value.items():
             known = KEYS.get(key)
@@ -80,18 +81,20 @@ def _walk(value: Any, path: str, where: str) -> Iterator[Finding]:
                 yield _reference(f"{path}.{key}", known.reason, known.source, where)
             if key == "class_name" and isinstance(inner, str) and inner in _KERAS_CODE:
                 yield _reference(f"{path}.{key}", f"is {inner}: Keras runs the code in it", "CVE-2024-3660", where)
-            if "template" in key.casefold() and (text := _template(inner)):
-                yield _rendered(f"{path}.{shown(key)}", text, where)
+            if "template" in key.casefold():
+                yield from _rendered(f"{path}.{shown(key)}", _templates(inner), where, vetted)
             if isinstance(inner, dict | list):
-                yield from _walk(inner, f"{path}.{shown(key)}", where)
+                yield from _walk(inner, f"{path}.{shown(key)}", where, vetted)
 
 
-def _template(value: Any) -> str:
-    """The first text in a value that Jinja would not leave as it is."""
+def _templates(value: Any) -> Iterator[str]:
+    """The texts in a value that Jinja would not leave as they are."""
     if isinstance(value, str):
-        return value if any(mark in value for mark in _JINJA) else ""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return next((text for one in inner if (text := _template(one))), "")
+        if any(mark in value for mark in _JINJA):
+            yield value
+        return
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _templates(one)
 
 
 def _foreign_components(document: dict[str, Any], where: str) -> Iterator[Finding]:
@@ -121,6 +124,11 @@ def _reference(path: str, reason: str, source: str, where: str) -> Finding:
     return finding("remote-code-reference", where, f"{path} {reason} ({source})")
 
 
-def _rendered(path: str, text: str, where: str) -> Finding:
-    message = f"{path} is a Jinja template, a program that the tokenizer runs: {shown(text)}"
-    return finding("template-in-json", where, message)
+def _rendered(path: str, texts: Iterator[str], where: str, vetted: bool) -> Iterator[Finding]:
+    """What is to be said about templates under a key: each is looked at, or the first is refused for all."""
+    if vetted:
+        for text in texts:
+            yield from templates.findings(f"{where}, {path}", text)
+    elif text := next(texts, ""):
+        message = f"{path} is a Jinja template, a program that the tokenizer runs: {shown(text)}"
+        yield finding("template-in-json", where, message)

@@ -46,6 +46,11 @@ RULES = {
         "a header that is no header, or tensors that do not tile the file exactly",
         "ask for the file again, written by the safetensors library",
     ),
+    "gguf-malformed": Rule(
+        _HIGH,
+        "a GGUF file whose keys, lengths or tensors do not account for each of its bytes",
+        "ask for the file again, written by llama.cpp or its gguf package",
+    ),
     "unprintable-name": Rule(
         _MEDIUM, "names of tensors hold control characters", "rename the tensors and write the file again"
     ),
@@ -61,6 +66,11 @@ RULES = {
     ),
     "template-in-json": Rule(
         _HIGH, "a Jinja template in a JSON file", "take the template out, review it, and pass it in your own code"
+    ),
+    "template-unsafe": Rule(
+        _CRITICAL,
+        "a chat template that does what no chat template needs, or that could not be read",
+        "take the template out, or ask for one that only puts the chat together",
     ),
     "template-file": Rule(_HIGH, "a Jinja template", "take it out, review it, and pass it in your own code"),
     "text-malformed": Rule(
