@@ -134,7 +134,7 @@ def test_prose_that_begins_like_a_pickle_is_prose(tmp_path: Path) -> None:
         (b"7z\xbc\xaf\x27\x1c\0\4", "format-not-allowed"),
         (b"\0" * 257 + b"ustar\0", "format-not-allowed"),
         (b"\xff\xfea\0,\0", "format-not-allowed"),
-        (b"\x08\x07\x12\x04onnx\x00\xff", "unknown-format"),
+        (b"\x08\x07\x3a\x00", "format-not-allowed"),
         (b"\xde\xad\xbe\xef", "unknown-format"),
     ],
 )

@@ -23,19 +23,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_serializer, field_validator
 
 from pratique.artifacts import Artifact
 from pratique.checking import Finding, Options, Report, Severity, check
-from pratique.checks.artifact import packs
+from pratique.checks.artifact import companions, packs
 from pratique.checks.artifact.granting import grants, parsed
 from pratique.checks.artifact.looking import Asked, look
 from pratique.checks.artifact.rules import RULES, finding
 from pratique.checks.artifact.viewing import opened
 
-FormatName = Literal["csv", "gguf", "json", "npy", "parquet", "pickle", "safetensors", "text", "torch"]
+FormatName = Literal["csv", "gguf", "json", "npy", "onnx", "parquet", "pickle", "safetensors", "text", "torch"]
 PackName = Literal["joblib", "numpy", "sklearn", "scipy", "stdlib-data", "torch", "torch-modules"]
 
 MEANINGS = {name: rule.meaning for name, rule in RULES.items()}
@@ -69,6 +69,9 @@ class ArtifactOptions(Options):
     """Single globals that pickles may import, with their roles: `new acme.nets.Net`. Roles: call, new, ref, state, items,
     pairs."""
 
+    onnx_domains: tuple[Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")], ...] = Field(default=(), max_length=100)
+    """Domains of operators beside ONNX's own (`com.microsoft`), for runtimes that have these built in."""
+
     templates: Literal["refuse", "vetted"] = "refuse"
     """Jinja in JSON (`chat_template`) and in `.jinja` files: `refuse` it, or let pass what an allow-list has `vetted`."""
 
@@ -83,6 +86,11 @@ class ArtifactOptions(Options):
     def _sort(cls, formats: tuple[FormatName, ...]) -> tuple[FormatName, ...]:
         """Two lists of the same formats ask the same question."""
         return tuple(sorted(set(formats)))
+
+    @field_validator("onnx_domains")
+    @classmethod
+    def _sort_domains(cls, domains: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(domains)))
 
     @field_validator("pickle_packs")
     @classmethod
@@ -106,13 +114,15 @@ class ArtifactOptions(Options):
 def artifact(artifact: Artifact, options: ArtifactOptions) -> Report:
     """Whether any file can carry code, or is of a format that nobody asked for."""
     chosen = options.model_dump(exclude={"pickle_packs", "pickle_globals"})
-    asked = Asked(**chosen, grants=grants(options.pickle_packs, options.pickle_globals))
+    beside = {entry.path: entry.size for entry in artifact.entries}
+    described = companions.described(artifact, options.formats)
+    asked = Asked(**chosen, described=described, grants=grants(options.pickle_packs, options.pickle_globals))
     findings = _List(8 * MAX_FINDINGS, "")
     counts: Counter[str] = Counter(dict.fromkeys(MEASURES, 0))
     for entry in artifact.entries:
         if entry.path.endswith("/"):  # an empty directory
             continue
-        with opened(artifact.path(entry), entry.path) as view:
+        with opened(artifact.path(entry), entry.path, beside) as view:
             sight = look(view, asked)
         counts.update(sight.counts)
         counts.update(files=1, bytes=entry.size, refused_files=int(any(f.severity >= Severity.MEDIUM for f in sight.findings)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pratique.checking import Finding
 from pratique.checks.artifact import (
@@ -13,8 +13,10 @@ from pratique.checks.artifact import (
     inflating,
     jsons,
     naming,
+    onnx,
     parquet,
     pickles,
+    raws,
     recognising,
     templates,
     tensors,
@@ -31,11 +33,11 @@ from pratique.errors import Malformed
 _VAGUE = frozenset({"text", "unknown", "empty"})
 """Contents that do not say which reader should look; the name does."""
 
-_BINARY = ("safetensors", "parquet", "pickle", "torch", "npy", "gguf")
+_BINARY = ("safetensors", "parquet", "pickle", "torch", "npy", "gguf", "onnx")
 
 _NOUNS = {
     "pickle": "a pickle", "json": "JSON", "csv": "CSV", "parquet": "Parquet", "torch": "a PyTorch checkpoint",
-    "npy": "a NumPy array", "gguf": "GGUF",
+    "npy": "a NumPy array", "gguf": "GGUF", "onnx": "ONNX",
 }  # fmt: skip
 
 
@@ -48,6 +50,12 @@ class Asked:
     max_text_bytes: int
     templates: str = "refuse"
     """`refuse` Jinja in JSON and on its own, or let pass what was `vetted`."""
+
+    onnx_domains: tuple[str, ...] = ()
+    """Domains of operators beside the format's own."""
+
+    described: Mapping[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """Files of raw numbers: where the tensors lie in them of which a model of the artifact says so (`companions`)."""
 
     grants: Grants = NOTHING
     """What pickles may import."""
@@ -64,6 +72,8 @@ def look(view: View, asked: Asked) -> Sight:
     found = recognising.recognise(view.data)
     named = _by_name(view, found, asked)
     form = found.name if found.name not in _VAGUE else _claimed(view.name, asked)
+    if found.name == "unknown" and view.name in asked.described:
+        form = "raw"
     reader = _readers(asked).get(form)
     if found.name == "compressed" and "pickle" in asked.formats:
         reader, form = (lambda inner: _compressed(inner, asked)), "pickle"
@@ -74,7 +84,7 @@ def look(view: View, asked: Asked) -> Sight:
     if reader is None:
         return Sight(findings=(*named, _unread(view, found, asked), *_mismatch(view, found)))
     sight = reader(view)
-    objections = [*_mismatch(view, found), *_not_asked(view, form, asked), *_polyglot(view, found)]
+    objections = [*_mismatch(view, found), *_not_asked(view, form, asked), *_polyglot(view, found, form)]
     counts = {**sight.counts, "recognised_files": int(not objections)}
     return Sight(findings=(*named, *sight.findings, *objections), counts=counts)
 
@@ -87,6 +97,8 @@ def _readers(asked: Asked) -> Mapping[str, Callable[[View], Sight]]:
         "torch": lambda view: torches.look_at_legacy(view, asked.grants),
         "npy": lambda view: arrays.look(view, asked.grants),
         "gguf": gguf.look,
+        "onnx": lambda view: onnx.look(view, asked.onnx_domains),
+        "raw": lambda view: raws.look(view, asked.described[view.name]),
         "template": lambda view: _template(view, asked),
         "archive": lambda view: _archive(view, asked),
         "csv": texts.look_at_table,
@@ -164,16 +176,16 @@ def _mismatch(view: View, found: Format) -> list[Finding]:
 
 def _not_asked(view: View, form: str, asked: Asked) -> list[Finding]:
     label = {"json-lines": "json", "template": "text"}.get(form, form)
-    if label in asked.formats or label == "archive":  # an archive that was not asked for has been refused already
+    if label in asked.formats or label in ("archive", "raw"):  # an archive that was not asked for has been refused already
         return []
     return [_refused(view, f"this is {_NOUNS.get(label, label)}", asked)]
 
 
-def _polyglot(view: View, found: Format) -> list[Finding]:
+def _polyglot(view: View, found: Format, form: str) -> list[Finding]:
     hidden = []
     if found.name in ("safetensors", "parquet") and pickles.hides_in(view.data):
         hidden.append("a pickle to whoever reads it from the beginning")
-    if found.name in (*_BINARY, "compressed") and archives.ends_like_one(view.data):
+    if (found.name in (*_BINARY, "compressed") or form == "raw") and archives.ends_like_one(view.data):
         hidden.append("a zip archive to whoever reads it from the end")
     return [finding("polyglot", view.name, f"this file is {found.noun}, and {what}") for what in hidden]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pratique.checks.artifact import archives, arrays, gguf, inflating, parquet, pickles, tensors, texts, torches
+from pratique.checks.artifact import archives, arrays, gguf, inflating, onnx, parquet, pickles, tensors, texts, torches
 from pratique.checks.artifact.viewing import Bytes
 
 _HEAD = 1 << 16
@@ -15,7 +15,7 @@ class Format(NamedTuple):
     """What a file is."""
 
     name: str
-    """safetensors, parquet, pickle, torch, npy, gguf, text, archive, compressed, native, other, empty or unknown."""
+    """safetensors, parquet, pickle, torch, npy, gguf, onnx, text, archive, compressed, native, other, empty or unknown."""
 
     noun: str
     """For people."""
@@ -27,6 +27,7 @@ PICKLE = Format("pickle", "a pickle")
 TORCH = Format("torch", "a PyTorch checkpoint of before 1.6")
 NPY = Format("npy", "a NumPy array")
 GGUF = Format("gguf", "a GGUF model")
+ONNX = Format("onnx", "an ONNX model")
 TEXT = Format("text", "text")
 ARCHIVE = Format("archive", "a zip archive")
 EMPTY = Format("empty", "empty")
@@ -93,6 +94,8 @@ def recognise(data: Bytes) -> Format:
         return NPY
     if head.startswith(gguf.MAGIC):
         return GGUF
+    if onnx.resembles(head):
+        return ONNX
     if method := inflating.method(head):
         return Format("compressed", f"compressed with {method}{' (joblib)' if method == 'zlib' else ''}")
     for name, table in (("native", _NATIVE), ("other", _OTHER)):

@@ -51,6 +51,21 @@ RULES = {
         "a GGUF file whose keys, lengths or tensors do not account for each of its bytes",
         "ask for the file again, written by llama.cpp or its gguf package",
     ),
+    "onnx-malformed": Rule(
+        _HIGH,
+        "an ONNX model with parts that are not known here, or with tensors that do not lie in the artifact as it says",
+        "export the model again, with its external data in the same folder",
+    ),
+    "onnx-operator": Rule(
+        _HIGH,
+        "an ONNX model that needs code beside a runtime's own operators",
+        "export the model to standard operators, or allow the domain if your runtime has it built in",
+    ),
+    "raw-data-hidden": Rule(
+        _HIGH,
+        "a file of raw numbers with bytes that no model describes",
+        "export the model again",
+    ),
     "unprintable-name": Rule(
         _MEDIUM, "names of tensors hold control characters", "rename the tensors and write the file again"
     ),

@@ -32,6 +32,9 @@ class View:
     data: Bytes
     """All its bytes."""
 
+    beside: Mapping[str, int] = field(default_factory=dict)
+    """Paths and bytes of all files of the artifact, for formats of several files."""
+
     @property
     def size(self) -> int:
         """Bytes."""
@@ -48,7 +51,7 @@ class Sight:
 
 
 @contextmanager
-def opened(path: Path, name: str) -> Iterator[View]:
+def opened(path: Path, name: str, beside: Mapping[str, int] | None = None) -> Iterator[View]:
     """Map a file for as long as somebody looks at it.
 
     Raises:
@@ -59,7 +62,7 @@ def opened(path: Path, name: str) -> Iterator[View]:
     except OSError as error:
         raise CheckError(f"cannot read {name}: {error.strerror}") from error
     with stream, mapped(stream) as data:
-        yield View(name=name, path=path, data=data)
+        yield View(name=name, path=path, data=data, beside=beside or {})
 
 
 @contextmanager
