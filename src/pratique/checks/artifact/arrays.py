@@ -45,7 +45,7 @@ def look_at_archive(view: View, members: list[zips.Member], grants: Grants = NOT
     for member in members:
         where = f"{view.name}, member {shown(member.name)}"
         try:
-            with _inflated(view.data, member) as (data, start, end):
+            with inflated(view.data, member) as (data, start, end):
                 found, count = _array(where, data, start, end, grants)
         except Malformed as error:
             found, count = [_malformed(where, str(error))], 0
@@ -136,7 +136,7 @@ def _field(field: Any, depth: int) -> int | None:
 
 
 @contextmanager
-def _inflated(data: Bytes, member: zips.Member) -> Iterator[tuple[Bytes, int, int]]:
+def inflated(data: Bytes, member: zips.Member) -> Iterator[tuple[Bytes, int, int]]:
     """A member's bytes where they lie, or inflated into a file of no name, and where they begin and end."""
     if member.method == zips.STORED:
         for _ in zips.blocks(data, member):

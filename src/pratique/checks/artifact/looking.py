@@ -12,6 +12,7 @@ from pratique.checks.artifact import (
     gguf,
     inflating,
     jsons,
+    keras,
     naming,
     onnx,
     parquet,
@@ -33,11 +34,14 @@ from pratique.errors import Malformed
 _VAGUE = frozenset({"text", "unknown", "empty"})
 """Contents that do not say which reader should look; the name does."""
 
-_BINARY = ("safetensors", "parquet", "pickle", "torch", "npy", "gguf", "onnx")
+_BINARY = ("safetensors", "parquet", "pickle", "torch", "npy", "gguf", "onnx", "hdf5")
+
+_ON_REQUEST = frozenset({"gguf", "hdf5", "onnx"})
+"""Formats that nobody looks into unless they are asked for."""
 
 _NOUNS = {
     "pickle": "a pickle", "json": "JSON", "csv": "CSV", "parquet": "Parquet", "torch": "a PyTorch checkpoint",
-    "npy": "a NumPy array", "gguf": "GGUF", "onnx": "ONNX",
+    "npy": "a NumPy array", "gguf": "GGUF", "onnx": "ONNX", "hdf5": "HDF5",
 }  # fmt: skip
 
 
@@ -81,7 +85,7 @@ def look(view: View, asked: Asked) -> Sight:
         return Sight(findings=tuple(named))
     if found.name == "empty" and form in ("", "text", "csv"):
         return Sight(findings=(finding("empty-file", view.name, "this file is empty"),))
-    if reader is None:
+    if reader is None or form in _ON_REQUEST - set(asked.formats):
         return Sight(findings=(*named, _unread(view, found, asked), *_mismatch(view, found)))
     sight = reader(view)
     objections = [*_mismatch(view, found), *_not_asked(view, form, asked), *_polyglot(view, found, form)]
@@ -97,6 +101,7 @@ def _readers(asked: Asked) -> Mapping[str, Callable[[View], Sight]]:
         "torch": lambda view: torches.look_at_legacy(view, asked.grants),
         "npy": lambda view: arrays.look(view, asked.grants),
         "gguf": gguf.look,
+        "hdf5": keras.look_at_hdf5,
         "onnx": lambda view: onnx.look(view, asked.onnx_domains),
         "raw": lambda view: raws.look(view, asked.described[view.name]),
         "template": lambda view: _template(view, asked),
@@ -109,16 +114,18 @@ def _readers(asked: Asked) -> Mapping[str, Callable[[View], Sight]]:
 
 
 def _archive(view: View, asked: Asked) -> Sight:
-    """A checkpoint or an archive of arrays, if those are asked for; others are looked into only to say what they hold."""
-    readers = (("torch", torches.is_checkpoint, torches.look_at_archive), ("npy", arrays.is_archive, arrays.look_at_archive))
+    """A checkpoint, an archive of arrays or a Keras model, if those are asked for; others are only looked into."""
     try:
         members = zips.members(view.data)
     except Malformed as error:
         sight = archives.look(view)
         return Sight(findings=(*sight.findings, _odd_archive(view, error)), counts=sight.counts)
-    for label, resembles, reader in readers:
-        if label in asked.formats and resembles(members):
-            return reader(view, members, asked.grants)
+    if "torch" in asked.formats and torches.is_checkpoint(members):
+        return torches.look_at_archive(view, members, asked.grants)
+    if "npy" in asked.formats and arrays.is_archive(members):
+        return arrays.look_at_archive(view, members, asked.grants)
+    if "keras" in asked.formats and keras.is_archive(members):
+        return keras.look_at_archive(view, members)
     return archives.look(view)
 
 
@@ -193,7 +200,7 @@ def _polyglot(view: View, found: Format, form: str) -> list[Finding]:
 def _unread(view: View, found: Format, asked: Asked) -> Finding:
     if found.name == "native":
         return finding("native-code", view.name, f"this is {found.noun}")
-    if found.name in ("other", "compressed"):
+    if found.name in _ON_REQUEST | {"other", "compressed"}:
         return _refused(view, f"this is {found.noun}", asked)
     what = "text of a kind that loaders may act on" if found.name == "text" else "of no format that is known here"
     return finding("unknown-format", view.name, f"this file is {what}; what is not known is refused")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pratique.checks.artifact import archives, arrays, gguf, inflating, onnx, parquet, pickles, tensors, texts, torches
+from pratique.checks.artifact import archives, arrays, gguf, hdf5, inflating, onnx, parquet, pickles, tensors, texts, torches
 from pratique.checks.artifact.viewing import Bytes
 
 _HEAD = 1 << 16
@@ -15,7 +15,7 @@ class Format(NamedTuple):
     """What a file is."""
 
     name: str
-    """safetensors, parquet, pickle, torch, npy, gguf, onnx, text, archive, compressed, native, other, empty or unknown."""
+    """safetensors, parquet, pickle, torch, npy, gguf, hdf5, onnx, text, archive, compressed, native, other, empty, unknown."""
 
     noun: str
     """For people."""
@@ -27,6 +27,7 @@ PICKLE = Format("pickle", "a pickle")
 TORCH = Format("torch", "a PyTorch checkpoint of before 1.6")
 NPY = Format("npy", "a NumPy array")
 GGUF = Format("gguf", "a GGUF model")
+HDF5 = Format("hdf5", "an HDF5 file (Keras .h5)")
 ONNX = Format("onnx", "an ONNX model")
 TEXT = Format("text", "text")
 ARCHIVE = Format("archive", "a zip archive")
@@ -49,7 +50,6 @@ _NATIVE: tuple[tuple[int, bytes, str], ...] = (
 """Code for a machine, real or virtual: offset, magic, noun."""
 
 _OTHER: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5)"),
     (4, b"TFL3", "a TensorFlow Lite model"),
     (0, b"PARE", "encrypted Parquet"),
     (0, b"ARROW1", "an Arrow file"),
@@ -94,6 +94,8 @@ def recognise(data: Bytes) -> Format:
         return NPY
     if head.startswith(gguf.MAGIC):
         return GGUF
+    if head.startswith(hdf5.MAGIC):
+        return HDF5
     if onnx.resembles(head):
         return ONNX
     if method := inflating.method(head):

@@ -61,6 +61,22 @@ RULES = {
         "an ONNX model that needs code beside a runtime's own operators",
         "export the model to standard operators, or allow the domain if your runtime has it built in",
     ),
+    "keras-object": Rule(
+        _CRITICAL,
+        "a Keras model whose configuration names what is not one of Keras' own classes that are but data, or a file to read",
+        "ask for a model of Keras' own layers, without Lambda and custom objects; or for the weights alone",
+    ),
+    "keras-malformed": Rule(
+        _HIGH, "a Keras archive with a member that is not as Keras writes it", "save the model again with model.save"
+    ),
+    "hdf5-malformed": Rule(
+        _HIGH,
+        "an HDF5 file that leads out of itself, needs a plug-in, or is of another structure than h5py writes by default",
+        "write the file again with h5py and its default settings, or ask for safetensors",
+    ),
+    "hdf5-pickle": Rule(
+        _CRITICAL, "an HDF5 file with a pickle in it, which PyTables and pandas load", "ask for the table as Parquet"
+    ),
     "raw-data-hidden": Rule(
         _HIGH,
         "a file of raw numbers with bytes that no model describes",
