@@ -35,7 +35,9 @@ from pratique.checks.artifact.looking import Asked, look
 from pratique.checks.artifact.rules import RULES, finding
 from pratique.checks.artifact.viewing import opened
 
-FormatName = Literal["csv", "gguf", "hdf5", "json", "keras", "npy", "onnx", "parquet", "pickle", "safetensors", "text", "torch"]
+FormatName = Literal[
+    "csv", "gguf", "hdf5", "json", "keras", "npy", "onnx", "parquet", "pickle", "safetensors", "savedmodel", "text", "torch",
+]  # fmt: skip
 PackName = Literal["joblib", "numpy", "sklearn", "scipy", "stdlib-data", "torch", "torch-modules"]
 
 MEANINGS = {name: rule.meaning for name, rule in RULES.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from pratique.artifacts import Artifact
-from pratique.checks.artifact import naming, onnx
+from pratique.checks.artifact import bundles, naming, onnx
 from pratique.checks.artifact.viewing import opened
 
 
@@ -18,4 +18,8 @@ def described(artifact: Artifact, formats: Collection[str]) -> dict[str, list[tu
             with opened(artifact.path(entry), entry.path, beside) as view:
                 for one in onnx.externals(view):
                     found.setdefault(one.path, []).append((one.offset, one.size))
+        if "savedmodel" in formats and "bundle" in naming.claims(entry.path):
+            with opened(artifact.path(entry), entry.path, beside) as view:
+                for place in bundles.places(view):
+                    found.setdefault(place.path, []).append((place.offset, place.size))
     return found

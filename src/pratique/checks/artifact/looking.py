@@ -9,6 +9,7 @@ from pratique.checking import Finding
 from pratique.checks.artifact import (
     archives,
     arrays,
+    bundles,
     gguf,
     inflating,
     jsons,
@@ -19,6 +20,7 @@ from pratique.checks.artifact import (
     pickles,
     raws,
     recognising,
+    savedmodel,
     templates,
     tensors,
     texts,
@@ -34,14 +36,14 @@ from pratique.errors import Malformed
 _VAGUE = frozenset({"text", "unknown", "empty"})
 """Contents that do not say which reader should look; the name does."""
 
-_BINARY = ("safetensors", "parquet", "pickle", "torch", "npy", "gguf", "onnx", "hdf5")
+_BINARY = ("safetensors", "parquet", "pickle", "torch", "npy", "gguf", "onnx", "hdf5", "savedmodel", "bundle")
 
-_ON_REQUEST = frozenset({"gguf", "hdf5", "onnx"})
+_ON_REQUEST = frozenset({"bundle", "gguf", "hdf5", "onnx", "savedmodel"})
 """Formats that nobody looks into unless they are asked for."""
 
 _NOUNS = {
     "pickle": "a pickle", "json": "JSON", "csv": "CSV", "parquet": "Parquet", "torch": "a PyTorch checkpoint",
-    "npy": "a NumPy array", "gguf": "GGUF", "onnx": "ONNX", "hdf5": "HDF5",
+    "npy": "a NumPy array", "gguf": "GGUF", "onnx": "ONNX", "hdf5": "HDF5", "savedmodel": "a SavedModel",
 }  # fmt: skip
 
 
@@ -85,7 +87,7 @@ def look(view: View, asked: Asked) -> Sight:
         return Sight(findings=tuple(named))
     if found.name == "empty" and form in ("", "text", "csv"):
         return Sight(findings=(finding("empty-file", view.name, "this file is empty"),))
-    if reader is None or form in _ON_REQUEST - set(asked.formats):
+    if reader is None or (form in _ON_REQUEST and _label(form) not in asked.formats):
         return Sight(findings=(*named, _unread(view, found, asked), *_mismatch(view, found)))
     sight = reader(view)
     objections = [*_mismatch(view, found), *_not_asked(view, form, asked), *_polyglot(view, found, form)]
@@ -102,6 +104,8 @@ def _readers(asked: Asked) -> Mapping[str, Callable[[View], Sight]]:
         "npy": lambda view: arrays.look(view, asked.grants),
         "gguf": gguf.look,
         "hdf5": keras.look_at_hdf5,
+        "savedmodel": savedmodel.look,
+        "bundle": bundles.look,
         "onnx": lambda view: onnx.look(view, asked.onnx_domains),
         "raw": lambda view: raws.look(view, asked.described[view.name]),
         "template": lambda view: _template(view, asked),
@@ -182,10 +186,15 @@ def _mismatch(view: View, found: Format) -> list[Finding]:
 
 
 def _not_asked(view: View, form: str, asked: Asked) -> list[Finding]:
-    label = {"json-lines": "json", "template": "text"}.get(form, form)
+    label = _label(form)
     if label in asked.formats or label in ("archive", "raw"):  # an archive that was not asked for has been refused already
         return []
     return [_refused(view, f"this is {_NOUNS.get(label, label)}", asked)]
+
+
+def _label(form: str) -> str:
+    """The format that a policy names for a reader."""
+    return {"json-lines": "json", "template": "text", "bundle": "savedmodel"}.get(form, form)
 
 
 def _polyglot(view: View, found: Format, form: str) -> list[Finding]:

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pratique.checks.artifact import archives, arrays, gguf, hdf5, inflating, onnx, parquet, pickles, tensors, texts, torches
+from pratique.checks.artifact import (
+    archives,
+    arrays,
+    bundles,
+    gguf,
+    hdf5,
+    inflating,
+    onnx,
+    parquet,
+    pickles,
+    savedmodel,
+    tensors,
+    texts,
+    torches,
+)
 from pratique.checks.artifact.viewing import Bytes
 
 _HEAD = 1 << 16
@@ -15,7 +29,8 @@ class Format(NamedTuple):
     """What a file is."""
 
     name: str
-    """safetensors, parquet, pickle, torch, npy, gguf, hdf5, onnx, text, archive, compressed, native, other, empty, unknown."""
+    """safetensors, parquet, pickle, torch, npy, gguf, hdf5, onnx, savedmodel, bundle, text, archive, compressed, native, other,
+    empty or unknown."""
 
     noun: str
     """For people."""
@@ -28,6 +43,8 @@ TORCH = Format("torch", "a PyTorch checkpoint of before 1.6")
 NPY = Format("npy", "a NumPy array")
 GGUF = Format("gguf", "a GGUF model")
 HDF5 = Format("hdf5", "an HDF5 file (Keras .h5)")
+SAVEDMODEL = Format("savedmodel", "a SavedModel of TensorFlow")
+BUNDLE = Format("bundle", "an index of TensorFlow's variables")
 ONNX = Format("onnx", "an ONNX model")
 TEXT = Format("text", "text")
 ARCHIVE = Format("archive", "a zip archive")
@@ -96,6 +113,10 @@ def recognise(data: Bytes) -> Format:
         return GGUF
     if head.startswith(hdf5.MAGIC):
         return HDF5
+    if savedmodel.resembles(head):
+        return SAVEDMODEL
+    if bundles.resembles(data):
+        return BUNDLE
     if onnx.resembles(head):
         return ONNX
     if method := inflating.method(head):

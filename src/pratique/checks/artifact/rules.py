@@ -77,6 +77,24 @@ RULES = {
     "hdf5-pickle": Rule(
         _CRITICAL, "an HDF5 file with a pickle in it, which PyTables and pandas load", "ask for the table as Parquet"
     ),
+    "savedmodel-operator": Rule(
+        _CRITICAL,
+        "a SavedModel with an operator that is not known to only compute: it may open files, load libraries or run Python",
+        "export the model again without it, or ask for the weights alone",
+    ),
+    "savedmodel-files": Rule(
+        _CRITICAL,
+        "a SavedModel that opens files in other ways than to restore and save its variables",
+        "export the model again with tf.saved_model.save or model.export",
+    ),
+    "savedmodel-object": Rule(
+        _HIGH, "a SavedModel with an object of a registered class", "export the model again without custom classes"
+    ),
+    "savedmodel-malformed": Rule(
+        _HIGH,
+        "a SavedModel or an index of its variables with parts that are not known here, or without its variables",
+        "export the model again, without assets, and keep its folder together",
+    ),
     "raw-data-hidden": Rule(
         _HIGH,
         "a file of raw numbers with bytes that no model describes",

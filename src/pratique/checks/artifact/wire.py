@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from pratique.checks.artifact.viewing import Bytes, shown
+from pratique.checks.artifact.viewing import Bytes
 from pratique.errors import Malformed
 
 MAX_MESSAGES = 2_000_000
@@ -94,7 +94,7 @@ class Message(NamedTuple):
         data, at, end, fields = self.data, self.start, self.end, self.schema.fields
         seen: set[int] = set()
         while at < end:
-            tag, at = _varint(data, at, end)
+            tag, at = varint(data, at, end)
             number, wire = tag >> 3, tag & 7
             kind = fields.get(number)
             if kind is None or wire not in _WIRES[kind.name]:
@@ -103,12 +103,12 @@ class Message(NamedTuple):
                 raise Malformed(f"a {self.schema.name} with the field {number} twice, at byte {at:,}")
             seen.add(number)
             if wire == 0:
-                value, at = _varint(data, at, end)
+                value, at = varint(data, at, end)
                 yield number, value
                 continue
             size = 4 if wire == 5 else 8
             if wire == 2:
-                size, at = _varint(data, at, end)
+                size, at = varint(data, at, end)
             if size > end - at:
                 raise Malformed(f"a {self.schema.name} that is cut off at byte {at:,}")
             yield number, self._value(kind, Span(at, at + size))
@@ -190,13 +190,17 @@ def _packed(data: Bytes, span: Span) -> list[int]:
     if span.size > MAX_TEXT:
         raise Malformed(f"a list of numbers in {span.size:,} bytes at byte {span.start:,}")
     while at < span.end:
-        value, at = _varint(data, at, span.end)
+        value, at = varint(data, at, span.end)
         found.append(value)
     return found
 
 
-def _varint(data: Bytes, at: int, end: int) -> tuple[int, int]:
-    """A number in base 128, and where it ends."""
+def varint(data: Bytes, at: int, end: int) -> tuple[int, int]:
+    """A number in base 128, and where it ends.
+
+    Raises:
+        Malformed: it is cut off, of more than 64 bits, or longer than it need be.
+    """
     value = shift = 0
     while at < end:
         byte = data[at]
@@ -210,14 +214,3 @@ def _varint(data: Bytes, at: int, end: int) -> tuple[int, int]:
         if shift > 63:
             break
     raise Malformed(f"a number that is cut off, too large or too long, at byte {at:,}")
-
-
-def printable(text: str, what: str) -> str:
-    """A name that people can read.
-
-    Raises:
-        Malformed: it holds what a terminal acts on.
-    """
-    if not text.isprintable():
-        raise Malformed(f"{what} is not printable: {shown(text)!r}")
-    return text
