@@ -36,7 +36,8 @@ from pratique.checks.artifact.rules import RULES, finding
 from pratique.checks.artifact.viewing import opened
 
 FormatName = Literal[
-    "csv", "gguf", "hdf5", "json", "keras", "npy", "onnx", "parquet", "pickle", "safetensors", "savedmodel", "text", "torch",
+    "csv", "gguf", "hdf5", "json", "keras", "npy", "onnx", "parquet", "pickle", "safetensors", "savedmodel", "text", "tflite",
+    "torch",
 ]  # fmt: skip
 PackName = Literal["joblib", "numpy", "sklearn", "scipy", "stdlib-data", "torch", "torch-modules"]
 

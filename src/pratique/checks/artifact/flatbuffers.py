@@ -1,7 +1,7 @@
 """FlatBuffers without generated code: tables, vectors and texts, each held to lie within the file.
 
-A table knows its fields by a second table, which says where each lies. Fields that the reader did not name are refused: they may
-be what an attacker adds, or what a newer library reads.
+A table knows its fields by a second table, which says where each lies. Fields that the reader did not name are refused: they
+may be what an attacker adds, or what a newer library reads.
 
 Format: https://flatbuffers.dev/internals.
 """
@@ -14,15 +14,18 @@ from pratique.checks.artifact.viewing import Bytes
 from pratique.errors import Malformed
 
 _MAX_TEXT = 64 << 10
+_MOST = 1_000_000
+"""Tables and numbers that are looked at in one file: many lists may lead to the same ones."""
 
 
 class Table:
     """One table."""
 
-    __slots__ = ("_at", "_data", "_fields", "_what")
+    __slots__ = ("_at", "_data", "_fields", "_left", "_what")
 
-    def __init__(self, data: Bytes, at: int, what: str, known: Collection[int]) -> None:
+    def __init__(self, data: Bytes, at: int, what: str, known: Collection[int], left: list[int] | None = None) -> None:
         self._data, self._at, self._what = data, at, what
+        self._left = [_MOST] if left is None else left
         behind = at - _signed(data, at)
         size, length = uint(data, behind, 2), uint(data, behind + 2, 2)
         if size < 4 or size % 2 or behind + size > len(data) or at + length > len(data):
@@ -56,6 +59,7 @@ class Table:
     def numbers(self, number: int) -> list[int]:
         """Signed numbers of four bytes."""
         at, count = self.vector(number, 4)
+        self._spend(count)
         return [_signed(self._data, at + 4 * index) for index in range(count)]
 
     def text(self, number: int) -> str:
@@ -71,13 +75,20 @@ class Table:
     def tables(self, number: int, what: str, known: Collection[int]) -> list[Table]:
         """The tables in a vector."""
         at, count = self.vector(number, 4)
+        self._spend(count)
         places = (at + 4 * index for index in range(count))
-        return [Table(self._data, place + uint(self._data, place, 4), what, known) for place in places]
+        return [Table(self._data, place + uint(self._data, place, 4), what, known, self._left) for place in places]
 
     def ensure_table(self, number: int, what: str) -> None:
         """A table of any fields lies within the file."""
         if self.has(number):
-            Table(self._data, self._target(number), what, range(1 << 15))
+            self._spend(1)
+            Table(self._data, self._target(number), what, range(1 << 15), self._left)
+
+    def _spend(self, count: int) -> None:
+        self._left[0] -= count
+        if self._left[0] < 0:
+            raise Malformed(f"more than {_MOST:,} tables and numbers")
 
     def _target(self, number: int) -> int:
         place = self._at + self._fields[number]

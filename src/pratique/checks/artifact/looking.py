@@ -24,6 +24,7 @@ from pratique.checks.artifact import (
     templates,
     tensors,
     texts,
+    tflite,
     torches,
     zips,
 )  # fmt: skip
@@ -36,14 +37,15 @@ from pratique.errors import Malformed
 _VAGUE = frozenset({"text", "unknown", "empty"})
 """Contents that do not say which reader should look; the name does."""
 
-_BINARY = ("safetensors", "parquet", "pickle", "torch", "npy", "gguf", "onnx", "hdf5", "savedmodel", "bundle")
+_BINARY = ("safetensors", "parquet", "pickle", "torch", "npy", "gguf", "onnx", "hdf5", "savedmodel", "bundle", "tflite")
 
-_ON_REQUEST = frozenset({"bundle", "gguf", "hdf5", "onnx", "savedmodel"})
+_ON_REQUEST = frozenset({"bundle", "gguf", "hdf5", "onnx", "savedmodel", "tflite"})
 """Formats that nobody looks into unless they are asked for."""
 
 _NOUNS = {
     "pickle": "a pickle", "json": "JSON", "csv": "CSV", "parquet": "Parquet", "torch": "a PyTorch checkpoint",
     "npy": "a NumPy array", "gguf": "GGUF", "onnx": "ONNX", "hdf5": "HDF5", "savedmodel": "a SavedModel",
+    "tflite": "TensorFlow Lite",
 }  # fmt: skip
 
 
@@ -106,6 +108,7 @@ def _readers(asked: Asked) -> Mapping[str, Callable[[View], Sight]]:
         "hdf5": keras.look_at_hdf5,
         "savedmodel": savedmodel.look,
         "bundle": bundles.look,
+        "tflite": tflite.look,
         "onnx": lambda view: onnx.look(view, asked.onnx_domains),
         "raw": lambda view: raws.look(view, asked.described[view.name]),
         "template": lambda view: _template(view, asked),

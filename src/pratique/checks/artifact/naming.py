@@ -45,7 +45,7 @@ _CLAIMS = {
     ".hdf5": {"hdf5"}, ".gz": {"compressed"}, ".z": {"compressed"}, ".tgz": {"compressed"},
     ".bz2": {"compressed"}, ".xz": {"compressed"}, ".lzma": {"compressed"}, ".zst": {"other"},
     ".7z": {"other"}, ".tar": {"other"}, ".png": {"other"}, ".jpg": {"other"}, ".jpeg": {"other"}, ".gif": {"other"},
-    ".pdf": {"other"}, ".sqlite": {"other"}, ".tflite": {"other"},
+    ".pdf": {"other"}, ".sqlite": {"other"}, ".tflite": {"tflite"},
 }  # fmt: skip
 
 

@@ -163,13 +163,10 @@ def _refusal(domain: str, name: str) -> str:
 
 def _used(part: Message) -> Iterator[tuple[str, str]]:
     """Domain and name of every operator in a part of a model; not of functions in a model."""
-    ahead = [part]
-    while ahead:
-        current = ahead.pop()
-        if current.schema is _NODE:
-            yield current.text(7), current.text(4)
-        inside = (value for _, value in current if isinstance(value, Message))
-        ahead += [one for one in inside if one.schema is not _FUNCTION]
+    for _, value in part:
+        if isinstance(value, Message) and value.schema is not _FUNCTION:
+            nodes = (one for one in wire.everything(value) if one.schema is _NODE)
+            yield from ((one.text(7), one.text(4)) for one in nodes)
 
 
 def _circular(uses: dict[tuple[str, str], set[tuple[str, str]]]) -> bool:

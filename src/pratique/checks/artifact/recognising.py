@@ -17,6 +17,7 @@ from pratique.checks.artifact import (
     savedmodel,
     tensors,
     texts,
+    tflite,
     torches,
 )
 from pratique.checks.artifact.viewing import Bytes
@@ -29,8 +30,8 @@ class Format(NamedTuple):
     """What a file is."""
 
     name: str
-    """safetensors, parquet, pickle, torch, npy, gguf, hdf5, onnx, savedmodel, bundle, text, archive, compressed, native, other,
-    empty or unknown."""
+    """safetensors, parquet, pickle, torch, npy, gguf, hdf5, onnx, savedmodel, bundle, tflite, text, archive, compressed,
+    native, other, empty or unknown."""
 
     noun: str
     """For people."""
@@ -45,6 +46,7 @@ GGUF = Format("gguf", "a GGUF model")
 HDF5 = Format("hdf5", "an HDF5 file (Keras .h5)")
 SAVEDMODEL = Format("savedmodel", "a SavedModel of TensorFlow")
 BUNDLE = Format("bundle", "an index of TensorFlow's variables")
+TFLITE = Format("tflite", "a TensorFlow Lite model")
 ONNX = Format("onnx", "an ONNX model")
 TEXT = Format("text", "text")
 ARCHIVE = Format("archive", "a zip archive")
@@ -67,7 +69,6 @@ _NATIVE: tuple[tuple[int, bytes, str], ...] = (
 """Code for a machine, real or virtual: offset, magic, noun."""
 
 _OTHER: tuple[tuple[int, bytes, str], ...] = (
-    (4, b"TFL3", "a TensorFlow Lite model"),
     (0, b"PARE", "encrypted Parquet"),
     (0, b"ARROW1", "an Arrow file"),
     (0, b"ORC", "an ORC table"),
@@ -113,6 +114,8 @@ def recognise(data: Bytes) -> Format:
         return GGUF
     if head.startswith(hdf5.MAGIC):
         return HDF5
+    if head[4:8] == tflite.MAGIC:
+        return TFLITE
     if savedmodel.resembles(head):
         return SAVEDMODEL
     if bundles.resembles(data):

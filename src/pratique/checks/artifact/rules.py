@@ -95,6 +95,16 @@ RULES = {
         "a SavedModel or an index of its variables with parts that are not known here, or without its variables",
         "export the model again, without assets, and keep its folder together",
     ),
+    "tflite-operator": Rule(
+        _HIGH,
+        "a TensorFlow Lite model that needs code beside a runtime's own operators (Flex, custom operators)",
+        "convert the model again with builtin operators only",
+    ),
+    "tflite-malformed": Rule(
+        _HIGH,
+        "a TensorFlow Lite model with parts that are not known here, or that lie out of the file",
+        "convert the model again",
+    ),
     "raw-data-hidden": Rule(
         _HIGH,
         "a file of raw numbers with bytes that no model describes",

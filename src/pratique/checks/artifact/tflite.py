@@ -1,8 +1,8 @@
 """TensorFlow Lite: graphs of builtin operators over buffers within the file.
 
-Refused are custom operators, by which Flex (all of TensorFlow) and libraries of others come in, delegates, buffers in other files,
-and fields that are not known here. Options of operators are held to lie in the file and not read; bytes between the parts are not
-accounted for. Format: tensorflow/lite/schema/schema.fbs, version 3.
+Refused are custom operators, by which Flex (all of TensorFlow) and libraries of others come in, delegates, buffers in other
+files, and fields that are not known here. Options of operators are held to lie in the file and not read; bytes between the
+parts are not accounted for. Format: tensorflow/lite/schema/schema.fbs, version 3.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ MAGIC = b"TFL3"
 
 _LAST_OPERATOR = 209
 _CUSTOM, _DELEGATE, _PLACEHOLDER, _CUSTOM_CALL = 32, 51, 127, 173
-_MOST = 1_000_000
 
 _BITS = {0: 32, 1: 16, 2: 32, 3: 8, 4: 64, 6: 8, 7: 16, 8: 64, 9: 8, 10: 64, 11: 128, 12: 64, 15: 32, 16: 16, 17: 4, 18: 16,
          19: 2, 20: 4}  # fmt: skip
@@ -71,7 +70,7 @@ def _buffer(buffer: Table, data: Bytes) -> int:
     """Bytes of a buffer, which lies in the table or behind all tables."""
     _, inside = buffer.vector(0, 1)
     offset, size = buffer.number(1, 8), buffer.number(2, 8)
-    if offset > 1 and inside or offset + size > len(data):
+    if (offset > 1 and inside) or offset + size > len(data):
         raise Malformed("a buffer that lies in two places, or out of the file")
     return size if offset > 1 else inside
 
@@ -100,8 +99,6 @@ def _ensure_graph(graph: Table, codes: int) -> None:
     for numbers in (graph.numbers(1), graph.numbers(2)):
         _ensure_numbers(numbers, 0, tensors)
     operators = graph.tables(3, "operator", _OPERATOR)
-    if len(operators) > _MOST or tensors > _MOST:
-        raise Malformed(f"more than {_MOST:,} operators or tensors")
     for operator in operators:
         _ensure_numbers([operator.number(0, 4)], 0, codes)
         for field, least in ((1, -1), (2, -1), (8, 0)):

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from pratique.checks.artifact.viewing import Bytes
 from pratique.errors import Malformed
 
-MAX_MESSAGES = 2_000_000
+MAX_MESSAGES = 1_000_000
 """In one file; a large graph has some hundred thousand."""
 
 MAX_DEPTH = 64
@@ -175,14 +175,19 @@ def message(data: Bytes, schema: Schema, start: int = 0, end: int | None = None)
 
 def everything(whole: Message) -> Iterator[Message]:
     """A message and all that are in it, without recursion."""
-    ahead, count = [(whole, 0)], 0
+    yield whole
+    ahead, count = [iter(whole)], 1
     while ahead:
-        current, depth = ahead.pop()
-        count += 1
-        if depth > MAX_DEPTH or count > MAX_MESSAGES:
-            raise Malformed(f"more than {MAX_DEPTH} levels, or {MAX_MESSAGES:,} messages")
-        yield current
-        ahead += [(value, depth + 1) for _, value in current if isinstance(value, Message)]
+        for _, value in ahead[-1]:
+            if isinstance(value, Message):
+                count += 1
+                if len(ahead) > MAX_DEPTH or count > MAX_MESSAGES:
+                    raise Malformed(f"more than {MAX_DEPTH} levels, or {MAX_MESSAGES:,} messages")
+                yield value
+                ahead.append(iter(value))
+                break
+        else:
+            ahead.pop()
 
 
 def _packed(data: Bytes, span: Span) -> list[int]:
