@@ -150,3 +150,12 @@ def test_what_the_reference_writer_writes(tmp_path: Path) -> None:
     writer.write_tensors_to_file()
     writer.close()
     assert not look((tmp_path / "real.gguf").read_bytes()).findings
+
+
+def test_a_model_that_is_a_pickle_as_well(tmp_path: Path) -> None:
+    """GGUF begins with an opcode. With 22,016 tensors the next is a line of text, and what is behind its end counts."""
+    tensors = [tensor(str(number), (8,), 0, 32 * number) for number in range(ord("V") << 8)]
+    command: list[tuple[str, int, str | bytes]] = [ARCHITECTURE, ("general.description", 8, "\ncos\nsystem\n(S'true'\ntR.")]
+    data = file(command, tensors, b"\0" * 32 * len(tensors))
+    assert not look(data).findings, "nothing is wrong with it as GGUF"
+    assert rules(tmp_path, "m.gguf", data, formats=["gguf"]) == ["polyglot"]

@@ -156,5 +156,14 @@ def test_lists_that_lead_to_the_same_tables_again_and_again(monkeypatch: pytest.
     assert "more than 10,000" in found.message
 
 
+def test_a_model_that_is_a_pickle_as_well(tmp_path: Path) -> None:
+    """The offset of the root is a letter to a loader of pickles, and bytes between the parts belong to nobody."""
+    head = b"TFL3\ncos\nsystem\n(S'true'\ntR."
+    root = {0: ("I", 3), 4: [{}]}
+    data = bytearray((b"V\0\0\0" + head).ljust(ord("V") - 4 - 2 * 5, b"\0"))  # where a list of five fields ends at byte V
+    assert _table(data, root) == ord("V")
+    assert "polyglot" in rules(tmp_path, "m.tflite", bytes(data), formats=["tflite"])
+
+
 def test_mutants_are_refused_or_read_but_never_stumbled_over() -> None:
     ensure_nothing_stumbles(look, HONEST, seed=13, count=2_000)

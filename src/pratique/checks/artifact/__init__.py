@@ -9,6 +9,7 @@ when asked for, and hold plain data and what the allow-lists of the policy name:
 
     options: {formats: [json, text, torch], pickle_packs: [torch]}                   # state dicts
     options: {formats: [json, pickle, npy], pickle_packs: [joblib, sklearn]}         # estimators
+    options: {formats: [gguf, keras, onnx, savedmodel, text], templates: vetted}     # models of other frameworks
 
 Everything else is refused, known or unknown.
 

@@ -48,6 +48,12 @@ _HARMLESS = frozenset({_NIL, _OLD_FILL, _FILL, _COMMENT, _OLD_TIME, _TIME})
 _KNOWN = _HARMLESS | {_SPACE, _TYPE, _LAYOUT, _PIPELINE, _ATTRIBUTE, _CONTINUED, _SYMBOLS}
 """Messages. Absent are links (external ones among them), external files, shared tables, drivers, attributes in other places."""
 
+_LEADING = {
+    2: "a group of new style, whose links may lead to other files", 6: "a link that may lead to another file",
+    7: "a dataset that lies in other files", 20: "a driver", 21: "attributes that lie elsewhere",
+}  # fmt: skip
+"""Messages that lead elsewhere, for people."""
+
 
 class File:
     """A file that is being walked; `base` is where it begins, because it may be a member of an archive."""
@@ -57,7 +63,7 @@ class File:
         self._end = len(data) if end is None else end
         self._seen: set[int] = set()
         self._nodes = 0
-        self._texts = 0
+        self._texts = self._memory = 0
         self._named: set[str] = set()
         self._heaps: dict[int, dict[int, tuple[int, int]]] = {}
         self.elements = 0
@@ -149,9 +155,8 @@ class File:
                 start = block.skip(length)
                 count -= 1
                 if kind not in _KNOWN or flags & 2:
-                    raise Malformed(
-                        f"a message of the type {kind}, or one that lies elsewhere: not what h5py writes by default"
-                    )
+                    what = _LEADING.get(kind, f"a message of the type {kind}, or one that lies elsewhere")
+                    raise Malformed(f"{what}: not what h5py writes by default")
                 if kind == _CONTINUED:
                     blocks.append(self._at(*Cursor(self._data, start, block.at).unpack("QQ")))
                     self._step()
@@ -228,7 +233,9 @@ class File:
             stored = self._chunks(layout)
         if layout.kind != "chunked" and layout.size != size:
             raise Malformed(f"a dataset of {layout.size:,} bytes, whose shape asks for {size:,}")
-        if max(size, layout.chunk) > max(_FREE, _MAX_RATIO * stored):
+        file = self._end - self._base
+        self._memory += size
+        if max(size, layout.chunk) > max(_FREE, _MAX_RATIO * min(stored, file)) or self._memory > max(_FREE, _MAX_RATIO * file):
             raise Malformed(f"a dataset that takes {size:,} bytes in memory and {stored:,} in the file: a decompression bomb")
         self.datasets += 1
         self.elements += count

@@ -202,7 +202,7 @@ def _label(form: str) -> str:
 
 def _polyglot(view: View, found: Format, form: str) -> list[Finding]:
     hidden = []
-    if found.name in ("safetensors", "parquet") and pickles.hides_in(view.data):
+    if found.name in _ON_REQUEST | {"safetensors", "parquet"} and pickles.hides_in(view.data):
         hidden.append("a pickle to whoever reads it from the beginning")
     if (found.name in (*_BINARY, "compressed") or form == "raw") and archives.ends_like_one(view.data):
         hidden.append("a zip archive to whoever reads it from the end")
