@@ -86,6 +86,9 @@ _PYTHONS_WAYS = ("func_", "f_", "gi_", "cr_", "ag_", "tb_", "co_", "mro")
 _CHAT = frozenset({"messages", "tools", "documents"})
 """What a tokenizer passes under these names comes from whoever chats. Other variables may be special tokens of the artifact."""
 
+_APPENDED = "[]"
+"""The name under which is noted what is appended to any list."""
+
 _COUNTERS = frozenset({"index", "index0", "revindex", "revindex0", "length"})
 """Numbers that `loop` has."""
 
@@ -273,6 +276,8 @@ class _Reader:
                 yield from ((one.name, value) for one in self._macros[called].args for value in given)
             if called in ("namespace", "dict"):
                 yield from ((f".{one.key}", one.value) for one in node.kwargs)
+        elif kind == "Call" and type(node.node).__name__ == "Getattr" and node.node.attr in ("append", "extend", "insert"):
+            yield from ((_APPENDED, value) for value in node.args)
 
     def _harmless(self, node: Any, seen: frozenset[str] = frozenset()) -> bool:
         """Whether a value is a number, written down, or a part of the chat: nothing that the artifact's author put together."""
@@ -288,7 +293,9 @@ class _Reader:
             return node.attr in _COUNTERS
         if kind == "Getattr" and f".{node.attr}" in self._values:
             return self._known(f".{node.attr}", seen)
-        if kind in ("Getattr", "Getitem", "Neg", "Pos"):
+        if kind == "Getitem" and type(node.arg).__name__ == "Slice" and node.arg.step is not None and not _turns(node.arg.step):
+            return False  # every second letter of a text makes another text
+        if kind in ("Getattr", "Getitem"):
             return self._harmless(node.node, seen)
         if kind == "Filter":
             return node.name in _SAME and node.node is not None and self._harmless(node.node, seen)
@@ -297,8 +304,6 @@ class _Reader:
             if target == "Name":
                 return bool(node.node.name == "range")
             return target == "Getattr" and node.node.attr in _PARTS and self._harmless(node.node.node, seen)
-        if kind in ("Add", "Sub", "Mul", "FloorDiv", "Mod"):
-            return all(self._harmless(one, seen) and not _is_text(one) for one in (node.left, node.right))
         if kind in ("And", "Or"):
             return self._harmless(node.left, seen) and self._harmless(node.right, seen)
         if kind == "CondExpr":
@@ -306,11 +311,30 @@ class _Reader:
         if kind == "Dict":
             return all(self._harmless(one.value, seen) for one in node.items)
         if kind in ("List", "Tuple"):
-            return all(self._harmless(one, seen) for one in node.items)
-        return kind in ("Compare", "Not", "Test")
+            return all(self._harmless(one, seen) for one in node.items) and self._known(_APPENDED, seen)
+        return kind in ("Compare", "Not", "Test") or self._number(node)
 
     def _known(self, name: str, seen: frozenset[str]) -> bool:
-        return name in seen or all(self._harmless(value, seen | {name}) for value in self._values[name])
+        return name in seen or all(self._harmless(value, seen | {name}) for value in self._values.get(name, ()))
+
+    def _number(self, node: Any, seen: frozenset[str] = frozenset()) -> bool:
+        """Whether a value is a number for sure. Only numbers may be added: texts could make any text together."""
+        self._steps += 1
+        kind = type(node).__name__
+        if self._steps > _MAX_NODES or kind in ("Const", "Filter", "Sub"):
+            return _is_number(node)
+        if kind in ("Neg", "Pos"):
+            return self._number(node.node, seen)
+        if kind in ("Add", "Mul", "FloorDiv", "Mod"):
+            return self._number(node.left, seen) and self._number(node.right, seen)
+        if kind == "Call":
+            return type(node.node).__name__ == "Getattr" and node.node.attr in ("index", "find", "rfind", "count")
+        if kind == "Getattr" and type(node.node).__name__ == "Name" and node.node.name == "loop" not in self._values:
+            return node.attr in _COUNTERS
+        name = node.name if kind == "Name" else f".{node.attr}" if kind == "Getattr" else ""
+        if name in seen:
+            return True
+        return name in self._values and all(self._number(value, seen | {name}) for value in self._values[name])
 
 
 def _flat(tree: nodes.Template) -> Iterator[Any]:
@@ -367,14 +391,16 @@ def _targets(target: Any) -> Iterator[str]:
             yield from _targets(one)
 
 
-def _is_text(node: Any) -> bool:
-    return type(node).__name__ == "Const" and isinstance(node.value, str)
-
-
 def _is_number(node: Any) -> bool:
+    """Whether a node is a number whatever is in it: nothing but numbers can be subtracted."""
     kind = type(node).__name__
     if kind in ("Neg", "Pos"):
         return _is_number(node.node)
     if kind == "Filter":
         return node.name in ("length", "count", "int")
-    return (kind == "Sub" and _is_number(node.right)) or (kind == "Const" and isinstance(node.value, int))
+    return kind == "Sub" or (kind == "Const" and isinstance(node.value, int))
+
+
+def _turns(step: Any) -> bool:
+    """Whether a slice has the step -1, which turns a list around."""
+    return type(step).__name__ == "Neg" and getattr(step.node, "value", None) == 1
