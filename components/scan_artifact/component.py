@@ -18,6 +18,8 @@ def scan_artifact(
     formats: Optional[list[str]] = None,
     pickle_packs: Optional[list[str]] = None,
     pickle_globals: Optional[list[str]] = None,
+    onnx_domains: Optional[list[str]] = None,
+    templates: str = "refuse",
     max_json_bytes: int = 67108864,
     max_text_bytes: int = 67108864,
     policy: Optional[str] = None,
@@ -45,6 +47,10 @@ def scan_artifact(
             `joblib` for estimators. Default: .
         pickle_globals: Single globals that pickles may import, with their roles: `new acme.nets.Net`. Roles: call, new, ref,
             state, items, pairs. Default: .
+        onnx_domains: Domains of operators beside ONNX's own (`com.microsoft`), for runtimes that have these built in.
+            Default: .
+        templates: Jinja in JSON (`chat_template`) and in `.jinja` files: `refuse` it, or let pass what an allow-list has
+            `vetted`.
         max_json_bytes: Largest JSON document. Tokenizers of large vocabularies take about 35 MB.
         max_text_bytes: Largest text file. CSV and JSON Lines are bounded by the line instead.
         policy: Path of a policy in the step's file system that asks the question, instead of all options here.
@@ -63,6 +69,8 @@ def scan_artifact(
         "formats": formats,
         "pickle_packs": pickle_packs,
         "pickle_globals": pickle_globals,
+        "onnx_domains": onnx_domains,
+        "templates": templates,
         "max_json_bytes": max_json_bytes,
         "max_text_bytes": max_text_bytes,
     }
