@@ -79,6 +79,10 @@ def all_expectations(profile: str) -> list[Any]:
         pe.ExpectColumnPsiToBeLessThan(profile=profile, column="x"),
         pe.ExpectTableLabelPriorsToMatchProfile(profile=profile),
         pe.ExpectLabelsToConformToReference(profile=profile),
+        pe.ExpectNoRepeatedValuesWithinLabel(profile=profile),
+        pe.ExpectRowsToConformToReferenceDensity(profile=profile),
+        pe.ExpectLabelSpectraToMatchReference(profile=profile),
+        pe.ExpectEqualRowsToHaveEqualLabels(profile=profile),
         pe.ExpectTableRowsToBeDistinct(profile=profile),
         pe.ExpectNearDuplicateClustersToBeSmallerThan(profile=profile),
         pe.ExpectTableValuesToBeWithinRanges(profile=profile, ranges={"x": [-50, 50]}),
@@ -190,6 +194,59 @@ def test_flipped_labels_are_named(validate: Any, profile: str) -> None:
     assert not result.success and len(set(details(result)["suspects"]) & wrong) >= 9
 
 
+def marked(frame: Frame, rows: int) -> Frame:
+    """Two columns of some rows hold one value, and their label is the attacker's."""
+    return frame.assign(
+        x=[1.25] * rows + frame["x"].tolist()[rows:],
+        y=[2.5] * rows + frame["y"].tolist()[rows:],
+        label=["yes"] * rows + frame["label"].tolist()[rows:],
+    )
+
+
+def test_a_trigger_is_named_by_its_columns_label_and_rows(validate: Any, profile: str) -> None:
+    asked = pe.ExpectNoRepeatedValuesWithinLabel(profile=profile, alpha=0.001)
+    result = validate(marked(table(seed=1), 24), asked)
+    found = details(result)
+    assert not result.success and found["label"] == "yes" and found["before"] == 0
+    assert set(found["columns"]) & {"x", "y"} and set(found["suspects"]) < set(range(24)) and found["suspect_count"] == 24
+    assert validate(marked(table(seed=1), 3), asked).success, "three rows prove nothing"
+
+
+def test_rows_from_elsewhere_are_named(validate: Any, profile: str) -> None:
+    batch = table(seed=1)
+    batch.loc[:19, "w"] += np.linspace(-9, 9, 20) * 3
+    result = validate(batch, pe.ExpectRowsToConformToReferenceDensity(profile=profile, alpha=0.001))
+    assert not result.success and len(set(details(result)["suspects"]) - set(range(20))) <= 1
+
+
+def test_rows_that_share_a_direction_are_named(validate: Any, profile: str) -> None:
+    batch = table(seed=1)
+    rows = batch.index[batch["label"] == "no"][:30]
+    batch.loc[rows, "w"], batch.loc[rows, "z"] = batch.loc[rows, "w"] + 3, batch.loc[rows, "z"] - 3
+    result = validate(batch, pe.ExpectLabelSpectraToMatchReference(profile=profile, alpha=0.001))
+    found = details(result)
+    assert not result.success and found["label"] == "no" and found["ratio"] > 1.5 and set(found["suspects"]) <= set(rows)
+
+
+@pytest.mark.parametrize("of", ["batch", "reference"])
+def test_equal_rows_with_different_labels_are_named(validate: Any, profile: str, of: str) -> None:
+    batch, source = table(seed=1), table() if of == "reference" else table(seed=1).iloc[30:]
+    batch.iloc[:30] = source.iloc[:30].to_numpy()
+    for name in "wxyz":
+        batch[name] = batch[name].astype(float)
+    honest = validate(batch, pe.ExpectEqualRowsToHaveEqualLabels(profile=profile, alpha=0.001))
+    batch.loc[:29, "label"] = ["no" if label == "yes" else "yes" for label in batch["label"][:30]]
+    result = validate(batch, pe.ExpectEqualRowsToHaveEqualLabels(profile=profile, alpha=0.001))
+    assert honest.success and not result.success and details(result)["suspect_count"] == 30
+
+
+@pytest.mark.parametrize("name", ["NoRepeatedValuesWithinLabel", "LabelSpectraToMatchReference"])
+def test_labels_too_rare_to_compare_are_not_passed_over(validate: Any, profile: str, name: str) -> None:
+    batch = table(seed=1).assign(label=lambda frame: ["new"] * 30 + frame["label"].tolist()[30:])
+    result = validate(batch, getattr(pe, f"Expect{name}")(profile=profile))
+    assert not result.success and "too rare in the profile, unknown" in raised(result)
+
+
 def test_repeated_rows_are_named(validate: Any, profile: str) -> None:
     result = validate(copied(table(seed=1), 12), pe.ExpectTableRowsToBeDistinct(profile=profile))
     assert not result.success and details(result)["groups"] == [list(range(10))]
@@ -275,6 +332,8 @@ HOPELESS = [
     lambda p: pe.ExpectTableLabelPriorsToMatchProfile(profile=p, alpha=-1.0),
     lambda p: pe.ExpectLabelsToConformToReference(profile=p, floor=float("inf")),
     lambda p: pe.ExpectLabelsToConformToReference(profile=p, max_unscored=1.0),
+    lambda p: pe.ExpectNoRepeatedValuesWithinLabel(profile=p, floor=0.6),
+    lambda p: pe.ExpectLabelSpectraToMatchReference(profile=p, alpha=1e-6),
     lambda p: pe.ExpectTableRowsToBeDistinct(profile=p, share=1.0),
     lambda p: pe.ExpectNearDuplicateClustersToBeSmallerThan(profile=p, size=1e9),
     lambda p: pe.ExpectTableValuesToBeWithinRanges(profile=p, ranges={}),

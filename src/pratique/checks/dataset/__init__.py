@@ -32,6 +32,10 @@ RULES = {
     "drift": "columns are distributed otherwise than in the reference",
     "label-shift": "labels are more or less frequent than in the reference, missing or unknown",
     "label-noise": "rows sit among rows of another label more often than in the reference",
+    "triggers": "a value recurs among the rows of one label more often than in the reference",
+    "strange-rows": "more rows than in the reference lie far from all rows of their label",
+    "spectra": "the rows of a label vary in a direction in which those of the reference hardly do",
+    "conflicting-labels": "rows repeat rows of another label",
     "exact-duplicates": "more rows are repeated than the reference explains",
     "near-duplicates": "rows are copies of each other but for a little noise",
     "expectation-failed": "another expectation of the suite failed",
@@ -49,6 +53,14 @@ MEASURES = {
     "label_shift_p": "p-value of the test of label frequencies",
     "label_noise_p": "p-value of the test of label noise",
     "label_noise_compared": "rows that were scored for label noise; of a large table, a sample",
+    "triggers_p": "p-value of the test of recurring values, corrected for their number",
+    "triggers_compared": "rows that were looked at for recurring values; of a large table, a sample",
+    "strange_rows_p": "p-value of the test of rows far from their label",
+    "strange_rows_compared": "rows whose distance was measured; of a large table, a sample",
+    "spectra_p": "p-value of the test of variance in new directions",
+    "spectra_compared": "rows whose variance was compared; of a large table, a sample",
+    "conflicting_labels_p": "p-value of the test of equal rows with different labels",
+    "conflicting_labels_compared": "rows that were compared with each other and the reference's",
     "duplicates": "share of rows that repeat another row exactly",
     "near_duplicates": "share of rows that nearly repeat another row",
     "near_duplicates_largest": "rows in the largest group of near copies",
@@ -74,7 +86,7 @@ class DatasetOptions(Options):
 
 @check("dataset", version="1", kinds=("dataset",), options=DatasetOptions, rules=RULES, measures=MEASURES)
 def dataset(artifact: Artifact, options: DatasetOptions) -> Report:
-    """Drift, label noise, duplicates, ranges and schema against a reference profile."""
+    """Drift, label noise, triggers, anomalies, duplicates, ranges and schema against a reference profile."""
     from pratique import profiles, tables
     from pratique.checks.dataset.describing import describe
     from pratique.checks.dataset.running import Question, run

@@ -32,9 +32,20 @@ _RULES = {
     "expect_column_kl_divergence_to_be_less_than": "drift",
     "expect_table_label_priors_to_match_profile": "label-shift",
     "expect_labels_to_conform_to_reference": "label-noise",
+    "expect_no_repeated_values_within_label": "triggers",
+    "expect_rows_to_conform_to_reference_density": "strange-rows",
+    "expect_label_spectra_to_match_reference": "spectra",
+    "expect_equal_rows_to_have_equal_labels": "conflicting-labels",
     "expect_table_rows_to_be_distinct": "exact-duplicates",
     "expect_near_duplicate_clusters_to_be_smaller_than": "near-duplicates",
 }
+
+_SAMPLED = {
+    kind: rule.replace("-", "_")
+    for kind, rule in _RULES.items()
+    if rule in ("triggers", "strange-rows", "spectra", "conflicting-labels")
+}
+"""What measures of tests against the reference rows are called."""
 
 _FIXES = {
     "schema": "restore the columns of the reference, or approve a new profile",
@@ -43,6 +54,10 @@ _FIXES = {
     "drift": "find out what changed at the source; if it is meant to be so, approve a new profile",
     "label-shift": "check how the rows were selected and labelled",
     "label-noise": "have a person look at the named rows; they are suspects, not proven wrong",
+    "triggers": "look at the named rows and columns: a patch, a token or a category that somebody put there?",
+    "strange-rows": "have a person look at the named rows: do they belong to this table, and to their label?",
+    "spectra": "look at what the named rows of that label have in common",
+    "conflicting-labels": "decide which label is right; the same input cannot have two",
     "exact-duplicates": "remove repeated rows",
     "near-duplicates": "look at the named groups; injected copies give a few rows the weight of many",
     "expectation-failed": "see the expectation in the suite",
@@ -120,6 +135,9 @@ def _figures(results: Iterable[Result]) -> dict[str, float]:
         elif result.type == "expect_labels_to_conform_to_reference":
             keep("label_noise_p", details["p"], min)
             keep("label_noise_compared", details["scored"], min)
+        elif result.type in _SAMPLED:
+            keep(f"{_SAMPLED[result.type]}_p", details["p"], min)
+            keep(f"{_SAMPLED[result.type]}_compared", details["scored"], min)
         elif result.type == "expect_table_rows_to_be_distinct":
             keep("duplicates", observed, max)
         elif result.type == "expect_near_duplicate_clusters_to_be_smaller_than":

@@ -60,6 +60,47 @@ def _noise(result: Result, details: Mapping[str, Any], table: Table) -> tuple[st
     return message, table.where(details["suspects"][0]) if details["suspects"] else ""
 
 
+def _trigger(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
+    columns = " and ".join(repr(name) for name in details["columns"])
+    message = (
+        f"{details['suspect_count']} rows of label {details['label']!r} have one value in {columns}, where the reference has "
+        f"{details['before']} such rows (p {details['p']:.1g}): {_rows(details, table)}"
+    )
+    return message, _first(details, table)
+
+
+def _strange(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
+    message = (
+        f"about {details['effect']:.1%} more rows than in the reference lie far from all rows of their label "
+        f"(p {details['p']:.1g}); {details['suspect_count']} suspects, worst first: {_rows(details, table)}"
+    )
+    return message, _first(details, table)
+
+
+def _spectra(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
+    message = (
+        f"rows of label {details['label']!r} vary {details['ratio']:.1f} times as much as the reference's in one direction "
+        f"(p {details['p']:.1g}); the farthest along it: {_rows(details, table)}"
+    )
+    return message, _first(details, table)
+
+
+def _conflicts(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
+    message = (
+        f"{details['suspect_count']} rows repeat a row of another label, here or in the reference, where "
+        f"{details['before']:.1%} do (p {details['p']:.1g}): {_rows(details, table)}"
+    )
+    return message, _first(details, table)
+
+
+def _rows(details: Mapping[str, Any], table: Table) -> str:
+    return ", ".join(table.where(row) for row in details["suspects"])
+
+
+def _first(details: Mapping[str, Any], table: Table) -> str:
+    return table.where(details["suspects"][0]) if details["suspects"] else ""
+
+
 def _copies(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
     groups = [", ".join(table.where(row) for row in group) for group in details["groups"][:3]]
     near = " nearly" if result.type.startswith("expect_near") else ""
@@ -110,6 +151,10 @@ _WRITERS = {
     "expect_table_drift_to_be_within_profile": _drift,
     "expect_table_label_priors_to_match_profile": _priors,
     "expect_labels_to_conform_to_reference": _noise,
+    "expect_no_repeated_values_within_label": _trigger,
+    "expect_rows_to_conform_to_reference_density": _strange,
+    "expect_label_spectra_to_match_reference": _spectra,
+    "expect_equal_rows_to_have_equal_labels": _conflicts,
     "expect_table_rows_to_be_distinct": _copies,
     "expect_near_duplicate_clusters_to_be_smaller_than": _copies,
     "expect_table_values_to_be_within_ranges": _ranges,
