@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from pratique import calibrations
 from pratique.artifacts import Artifact
 from pratique.checking import Finding, Options, PolicyPath, Report, Severity, check
+from pratique.errors import UsageError
 
 if TYPE_CHECKING:
+    from pratique.checks.dataset.running import Question
     from pratique.tables import Table
 
 RULES = {
@@ -38,6 +41,7 @@ RULES = {
     "conflicting-labels": "rows repeat rows of another label",
     "exact-duplicates": "more rows are repeated than the reference explains",
     "near-duplicates": "rows are copies of each other but for a little noise",
+    "underpowered": "inconclusive: the suite was not measured to find what the policy asks it to find",
     "expectation-failed": "another expectation of the suite failed",
 }
 
@@ -83,6 +87,22 @@ class DatasetOptions(Options):
     min_rows: int = Field(default=50, ge=20)
     """Of the proposed suite: fewest rows. With less than some hundred rows little can be detected."""
 
+    must_detect: tuple[str, ...] = Field(default=(), max_length=100)
+    """Poison that the suite must have been measured to find, each `kind=share`: `flipped-labels=0.02`. Else: inconclusive."""
+
+    min_power: float = Field(default=0.8, gt=0, lt=1)
+    """How often it must have found that; the lower end of the measured 95 % interval counts."""
+
+    @field_validator("must_detect")
+    @classmethod
+    def _ensure_demands(cls, demands: tuple[str, ...]) -> tuple[str, ...]:
+        for demand in demands:
+            try:
+                calibrations.parse_demand(demand)
+            except UsageError as error:
+                raise ValueError(f"{error}: {error.hint}") from error
+        return demands
+
 
 @check("dataset", version="1", kinds=("dataset",), options=DatasetOptions, rules=RULES, measures=MEASURES)
 def dataset(artifact: Artifact, options: DatasetOptions) -> Report:
@@ -106,8 +126,25 @@ def dataset(artifact: Artifact, options: DatasetOptions) -> Report:
             Finding(rule="no-rows", severity=Severity.CRITICAL, message="the table has no rows", fix="send the batch")
         )
         return Report(findings=tuple(findings), measures=measures, materials=question.materials)
+    findings += _underpowered(options, question, len(table.frame))
     found_by_suite, more = describe(run(question, table.frame), table)
     return Report(findings=(*findings, *found_by_suite), measures={**measures, **more}, materials=question.materials)
+
+
+def _underpowered(options: DatasetOptions, question: Question, rows: int) -> list[Finding]:
+    reasons = calibrations.shortfalls(
+        question.suite or {}, profile=question.profile.digest, rows=rows, demands=options.must_detect, power=options.min_power
+    )  # fmt: skip
+    if not reasons:
+        return []
+    return [
+        Finding(
+            rule="underpowered",
+            severity=Severity.HIGH,
+            message=f"inconclusive: {'; '.join(reasons)}",
+            fix="calibrate the suite (pratique.calibrating); more reference rows and larger batches find more",
+        )
+    ]
 
 
 def _beside(table: Table) -> list[Finding]:
