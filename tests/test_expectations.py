@@ -83,6 +83,14 @@ def all_expectations(profile: str) -> list[Any]:
         pe.ExpectRowsToConformToReferenceDensity(profile=profile),
         pe.ExpectLabelSpectraToMatchReference(profile=profile),
         pe.ExpectEqualRowsToHaveEqualLabels(profile=profile),
+        pe.ExpectTableCorrelationsToMatchReference(profile=profile),
+        pe.ExpectTableMmdToBeLessThan(profile=profile),
+        pe.ExpectTableDomainClassifierAucToBeLessThan(profile=profile),
+        pe.ExpectColumnJensenShannonDistanceToBeLessThan(profile=profile, column="x"),
+        pe.ExpectColumnCramersVToBeLessThan(profile=profile, column="town"),
+        pe.ExpectColumnKolmogorovSmirnovStatisticToBeLessThan(profile=profile, column="x"),
+        pe.ExpectColumnWassersteinDistanceToBeLessThan(profile=profile, column="x"),
+        pe.ExpectColumnCategoriesToMatchProfile(profile=profile, column="town"),
         pe.ExpectTableRowsToBeDistinct(profile=profile),
         pe.ExpectNearDuplicateClustersToBeSmallerThan(profile=profile),
         pe.ExpectTableValuesToBeWithinRanges(profile=profile, ranges={"x": [-50, 50]}),
@@ -223,7 +231,7 @@ def test_rows_that_share_a_direction_are_named(validate: Any, profile: str) -> N
     batch = table(seed=1)
     rows = batch.index[batch["label"] == "no"][:30]
     batch.loc[rows, "w"], batch.loc[rows, "z"] = batch.loc[rows, "w"] + 3, batch.loc[rows, "z"] - 3
-    result = validate(batch, pe.ExpectLabelSpectraToMatchReference(profile=profile, alpha=0.001))
+    result = validate(batch, pe.ExpectLabelSpectraToMatchReference(profile=profile, alpha=0.01))
     found = details(result)
     assert not result.success and found["label"] == "no" and found["ratio"] > 1.5 and set(found["suspects"]) <= set(rows)
 
@@ -245,6 +253,51 @@ def test_labels_too_rare_to_compare_are_not_passed_over(validate: Any, profile: 
     batch = table(seed=1).assign(label=lambda frame: ["new"] * 30 + frame["label"].tolist()[30:])
     result = validate(batch, getattr(pe, f"Expect{name}")(profile=profile))
     assert not result.success and "too rare in the profile, unknown" in raised(result)
+
+
+MOVED = [
+    lambda p, alpha: pe.ExpectColumnJensenShannonDistanceToBeLessThan(profile=p, column="x", alpha=alpha),
+    lambda p, alpha: pe.ExpectColumnCramersVToBeLessThan(profile=p, column="x", alpha=alpha),
+    lambda p, alpha: pe.ExpectColumnKolmogorovSmirnovStatisticToBeLessThan(profile=p, column="x", alpha=alpha),
+    lambda p, alpha: pe.ExpectColumnWassersteinDistanceToBeLessThan(profile=p, column="x", alpha=alpha),
+]
+
+
+@pytest.mark.parametrize("number", range(len(MOVED)))
+def test_a_column_that_moved_is_far_by_every_measure(validate: Any, profile: str, number: int) -> None:
+    batch = table(seed=1)
+    result = validate(batch.assign(x=batch["x"] + 1.5), MOVED[number](profile, 0.001))
+    assert not result.success and not raised(result) and details(result)["p"] <= 0.001
+    few = validate(batch.assign(x=batch["x"] + 1.0).iloc[:20], MOVED[number](profile, 1e-6))
+    assert few.success or raised(few), "an effect that twenty rows cannot prove"
+
+
+def test_new_categories_and_categories_that_are_gone(validate: Any, profile: str) -> None:
+    batch, asked = table(seed=1), pe.ExpectColumnCategoriesToMatchProfile(profile=profile, column="town")
+    new = validate(batch.assign(town=["Ulm"] * 20 + batch["town"].tolist()[20:]), asked)
+    gone = validate(batch.assign(town="Bern"), asked)
+    assert not new.success and details(new)["new"] == 20 and details(new)["gone"] == []
+    assert not gone.success and details(gone)["gone"] == ["Lyon"]
+    assert validate(batch.assign(town=["Ulm"] * 2 + batch["town"].tolist()[2:]), asked).success
+
+
+def test_columns_that_hang_together_otherwise(validate: Any, profile: str) -> None:
+    """Each column for itself is what it was."""
+    batch = table(seed=1)
+    for label in ("yes", "no"):
+        rows = np.flatnonzero(batch["label"] == label)
+        order = rows[np.argsort(batch["w"].to_numpy()[rows])]
+        batch.loc[order, "z"] = np.sort(batch["z"].to_numpy()[rows])
+    found = validate(batch, pe.ExpectTableCorrelationsToMatchReference(profile=profile, alpha=0.001))
+    assert not found.success and details(found)["columns"] == ["w", "z"] and details(found)["effect"] > 0.2
+    assert validate(batch, pe.ExpectTableDriftToBeWithinProfile(profile=profile)).success
+
+
+def test_a_classifier_tells_a_moved_table_apart(validate: Any, profile: str) -> None:
+    batch, asked = table(seed=1), pe.ExpectTableDomainClassifierAucToBeLessThan(profile=profile, alpha=0.001)
+    moved = batch.assign(x=batch["x"] + 0.8, y=batch["y"] - 0.8)
+    assert not validate(moved, asked).success
+    assert not validate(moved, pe.ExpectTableMmdToBeLessThan(profile=profile, alpha=0.001)).success
 
 
 def test_repeated_rows_are_named(validate: Any, profile: str) -> None:
@@ -333,6 +386,11 @@ HOPELESS = [
     lambda p: pe.ExpectLabelsToConformToReference(profile=p, floor=float("inf")),
     lambda p: pe.ExpectLabelsToConformToReference(profile=p, max_unscored=1.0),
     lambda p: pe.ExpectNoRepeatedValuesWithinLabel(profile=p, floor=0.6),
+    lambda p: pe.ExpectTableMmdToBeLessThan(profile=p, alpha=1e-7),
+    lambda p: pe.ExpectColumnJensenShannonDistanceToBeLessThan(profile=p, column="none"),
+    lambda p: pe.ExpectColumnJensenShannonDistanceToBeLessThan(profile=p, column="x", threshold=1.5),
+    lambda p: pe.ExpectColumnWassersteinDistanceToBeLessThan(profile=p, column="town"),
+    lambda p: pe.ExpectColumnCategoriesToMatchProfile(profile=p, column="x"),
     lambda p: pe.ExpectLabelSpectraToMatchReference(profile=p, alpha=1e-6),
     lambda p: pe.ExpectTableRowsToBeDistinct(profile=p, share=1.0),
     lambda p: pe.ExpectNearDuplicateClustersToBeSmallerThan(profile=p, size=1e9),

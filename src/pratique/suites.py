@@ -29,7 +29,7 @@ PROFILE = {"$PARAMETER": "profile"}
 MAX_EXPECTATIONS = 50_000
 
 _LEAST_EXCHANGED = 0.0005
-"""Below this rate of a whole suite there is no test by random exchanges: too many would be needed."""
+"""Below this rate of a whole suite there are no tests by random exchanges: too many would be needed."""
 
 _NORMAL_DECILE = 1.2816
 """Standard deviations from the median to the outer decile."""
@@ -191,6 +191,7 @@ def _statistical(profile: Profile, false_alarm_rate: float) -> list[Any]:
             ]
             if false_alarm_rate >= _LEAST_EXCHANGED:
                 kinds.append((ours.ExpectLabelSpectraToMatchReference, 1, {}))
+                kinds.append((ours.ExpectTableCorrelationsToMatchReference, 1, {}))
     if profile.neighbours is not None:
         kinds.append((ours.ExpectNearDuplicateClustersToBeSmallerThan, 1, {}))
     part = false_alarm_rate / sum(weight for _, weight, _ in kinds)

@@ -20,22 +20,42 @@ from pratique.expectations.anomalies import (
     ExpectRowsToConformToReferenceDensity,
 )
 from pratique.expectations.copies import ExpectNearDuplicateClustersToBeSmallerThan, ExpectTableRowsToBeDistinct
+from pratique.expectations.distances import (
+    ExpectColumnCategoriesToMatchProfile,
+    ExpectColumnCramersVToBeLessThan,
+    ExpectColumnJensenShannonDistanceToBeLessThan,
+    ExpectColumnKolmogorovSmirnovStatisticToBeLessThan,
+    ExpectColumnWassersteinDistanceToBeLessThan,
+)
 from pratique.expectations.drift import ExpectColumnPsiToBeLessThan, ExpectTableDriftToBeWithinProfile
+from pratique.expectations.joint import (
+    ExpectTableCorrelationsToMatchReference,
+    ExpectTableDomainClassifierAucToBeLessThan,
+    ExpectTableMmdToBeLessThan,
+)
 from pratique.expectations.labels import ExpectLabelsToConformToReference, ExpectTableLabelPriorsToMatchProfile
 from pratique.expectations.ranges import ExpectTableValuesToBeWithinRanges
 from pratique.expectations.schema import ExpectTableSchemaToMatchProfile
 from pratique.expectations.triggers import ExpectNoRepeatedValuesWithinLabel
 
 __all__ = [
+    "ExpectColumnCategoriesToMatchProfile",
+    "ExpectColumnCramersVToBeLessThan",
+    "ExpectColumnJensenShannonDistanceToBeLessThan",
+    "ExpectColumnKolmogorovSmirnovStatisticToBeLessThan",
     "ExpectColumnPsiToBeLessThan",
+    "ExpectColumnWassersteinDistanceToBeLessThan",
     "ExpectEqualRowsToHaveEqualLabels",
     "ExpectLabelSpectraToMatchReference",
     "ExpectLabelsToConformToReference",
     "ExpectNearDuplicateClustersToBeSmallerThan",
     "ExpectNoRepeatedValuesWithinLabel",
     "ExpectRowsToConformToReferenceDensity",
+    "ExpectTableCorrelationsToMatchReference",
+    "ExpectTableDomainClassifierAucToBeLessThan",
     "ExpectTableDriftToBeWithinProfile",
     "ExpectTableLabelPriorsToMatchProfile",
+    "ExpectTableMmdToBeLessThan",
     "ExpectTableRowsToBeDistinct",
     "ExpectTableSchemaToMatchProfile",
     "ExpectTableValuesToBeWithinRanges",

@@ -30,6 +30,14 @@ _RULES = {
     "expect_table_drift_to_be_within_profile": "drift",
     "expect_column_psi_to_be_less_than": "drift",
     "expect_column_kl_divergence_to_be_less_than": "drift",
+    "expect_column_categories_to_match_profile": "drift",
+    "expect_column_cramers_v_to_be_less_than": "drift",
+    "expect_column_jensen_shannon_distance_to_be_less_than": "drift",
+    "expect_column_kolmogorov_smirnov_statistic_to_be_less_than": "drift",
+    "expect_column_wasserstein_distance_to_be_less_than": "drift",
+    "expect_table_correlations_to_match_reference": "joint-drift",
+    "expect_table_mmd_to_be_less_than": "joint-drift",
+    "expect_table_domain_classifier_auc_to_be_less_than": "joint-drift",
     "expect_table_label_priors_to_match_profile": "label-shift",
     "expect_labels_to_conform_to_reference": "label-noise",
     "expect_no_repeated_values_within_label": "triggers",
@@ -43,7 +51,7 @@ _RULES = {
 _SAMPLED = {
     kind: rule.replace("-", "_")
     for kind, rule in _RULES.items()
-    if rule in ("triggers", "strange-rows", "spectra", "conflicting-labels")
+    if rule in ("triggers", "strange-rows", "spectra", "conflicting-labels", "joint-drift")
 }
 """What measures of tests against the reference rows are called."""
 
@@ -52,6 +60,7 @@ _FIXES = {
     "row-count": "send the whole batch, or change the bound in the suite",
     "out-of-range": "look for a wrong unit, a sentinel or a broken row",
     "drift": "find out what changed at the source; if it is meant to be so, approve a new profile",
+    "joint-drift": "find out what changed at the source; if it is meant to be so, approve a new profile",
     "label-shift": "check how the rows were selected and labelled",
     "label-noise": "have a person look at the named rows; they are suspects, not proven wrong",
     "triggers": "look at the named rows and columns: a patch, a token or a category that somebody put there?",

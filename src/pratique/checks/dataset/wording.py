@@ -93,6 +93,29 @@ def _conflicts(result: Result, details: Mapping[str, Any], table: Table) -> tupl
     return message, _first(details, table)
 
 
+def _joint(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
+    if details.get("columns"):
+        pair = " and ".join(repr(name) for name in details["columns"])
+        return f"the correlation of {pair} changed by {details['effect']:.2f} (p {details['p']:.1g})", details["columns"][0]
+    message = (
+        f"all columns together are distributed otherwise than in the reference: {title(result)} saw {details['effect']:.2f} "
+        f"beyond chance (p {details['p']:.1g}); the least alike: {_rows(details, table)}"
+    )
+    return message, _first(details, table)
+
+
+def _distance(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
+    parts = [f"column {result.column!r} has no value"] if details["all_null"] else []
+    if details.get("gone"):
+        parts.append(f"categories of column {result.column!r} are gone: {_names(details['gone'])}")
+    if details.get("new"):
+        parts.append(f"{details['new']} rows of column {result.column!r} hold new or rare categories (p {details['p']:.1g})")
+    if "measure" in details:
+        seen = float(result.figures["observed_value"])
+        parts.append(f"column {result.column!r} moved by {details['measure']} {seen:.2f} beyond chance (p {details['p']:.1g})")
+    return "; ".join(parts), result.column
+
+
 def _rows(details: Mapping[str, Any], table: Table) -> str:
     return ", ".join(table.where(row) for row in details["suspects"])
 
@@ -155,6 +178,14 @@ _WRITERS = {
     "expect_rows_to_conform_to_reference_density": _strange,
     "expect_label_spectra_to_match_reference": _spectra,
     "expect_equal_rows_to_have_equal_labels": _conflicts,
+    "expect_table_correlations_to_match_reference": _joint,
+    "expect_table_mmd_to_be_less_than": _joint,
+    "expect_table_domain_classifier_auc_to_be_less_than": _joint,
+    "expect_column_categories_to_match_profile": _distance,
+    "expect_column_cramers_v_to_be_less_than": _distance,
+    "expect_column_jensen_shannon_distance_to_be_less_than": _distance,
+    "expect_column_kolmogorov_smirnov_statistic_to_be_less_than": _distance,
+    "expect_column_wasserstein_distance_to_be_less_than": _distance,
     "expect_table_rows_to_be_distinct": _copies,
     "expect_near_duplicate_clusters_to_be_smaller_than": _copies,
     "expect_table_values_to_be_within_ranges": _ranges,
