@@ -97,11 +97,14 @@ def all_expectations(profile: str) -> list[Any]:
     ]
 
 
+TIMED = {"ExpectTableToBeFresh", "ExpectTableRowsPerWindowToBeBetween"}
+"""Need a column of times; see the tests at the end."""
+
 NAMES = [type(one).__name__ for one in all_expectations("")]
 
 
 def test_none_is_forgotten_here() -> None:
-    assert sorted(NAMES) == pe.__all__
+    assert sorted({*NAMES, *TIMED}) == pe.__all__
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -507,3 +510,79 @@ def test_a_process_that_did_not_import_the_classes_loses_them(project: Any, prof
         done = subprocess.run([*command, profile], capture_output=True, text=True, check=True)
         told.append(json.loads(done.stdout.splitlines()[-1]))
     assert told == [[False, len(NAMES)], [True, 0]]
+
+
+# --- times --------------------------------------------------------------------------------------------------------------
+
+
+def timed(count: int = 240, start: str = "2026-03-01", **change: Any) -> Frame:
+    """One row an hour."""
+    return table(count).assign(at=pd.date_range(start, periods=count, freq="h"), **change)
+
+
+def fresh(profile: str, hours: float = 24, as_of: Any = "2026-03-11T12:00:00Z") -> Any:
+    return pe.ExpectTableToBeFresh(profile=profile, column="at", max_age_hours=hours, as_of=as_of)
+
+
+def windows(profile: str, low: float = 20, high: float = 30, hours: float = 24) -> Any:
+    return pe.ExpectTableRowsPerWindowToBeBetween(
+        profile=profile, column="at", window_hours=hours, min_value=low, max_value=high
+    )  # fmt: skip
+
+
+def test_a_fresh_table_and_an_old_one_that_comes_again(validate: Any, profile: str) -> None:
+    assert validate(timed(), fresh(profile)).success
+    old = validate(timed(), fresh(profile, as_of="2026-04-01T00:00:00Z"))
+    assert not old.success and not raised(old) and old.result["observed_value"] == pytest.approx(505)
+    assert validate(timed(), fresh(profile, as_of={"$PARAMETER": "now"}), now="2026-03-11T12:00:00+00:00").success
+
+
+@pytest.mark.parametrize(
+    "at", [lambda one: one.strftime("%Y-%m-%dT%H:%M:%S+01:00"), lambda one: one.tz_localize("Europe/Paris"), str]
+)
+def test_times_in_other_spellings_and_zones(validate: Any, profile: str, at: Callable[[Any], Any]) -> None:
+    batch = timed()
+    assert validate(batch.assign(at=[at(one) for one in batch["at"]]), fresh(profile)).success
+
+
+def test_rows_from_the_future_and_without_a_time(validate: Any, profile: str) -> None:
+    batch = timed()
+    batch.loc[3, "at"] = pd.Timestamp("2031-01-01")
+    future = validate(batch, fresh(profile))
+    assert not future.success and details(future)["rows"] == [3]
+    batch.loc[3, "at"] = pd.NaT
+    for asked in (fresh(profile), windows(profile)):
+        missing = validate(batch, asked)
+        assert not missing.success and details(missing)["timeless"] == 1
+
+
+def test_a_gap_a_flood_and_an_honest_week(validate: Any, profile: str) -> None:
+    assert validate(timed(), windows(profile)).success
+    gap = validate(timed().drop(index=range(60, 130)), windows(profile))
+    assert not gap.success and details(gap)["counts"] == {
+        "2026-03-03T00:00:00+00:00": 12, "2026-03-04T00:00:00+00:00": 0, "2026-03-05T00:00:00+00:00": 0,
+        "2026-03-06T00:00:00+00:00": 14,
+    }  # fmt: skip
+    again = validate(pd.concat([timed(), timed()]), windows(profile))
+    assert not again.success and details(again)["wrong"] == 10
+
+
+@pytest.mark.parametrize("at", [7, 7.5, "soon", None, "2026-13-45"])
+@pytest.mark.parametrize("ask", [fresh, windows])
+def test_what_is_no_time_is_not_guessed(validate: Any, profile: str, at: Any, ask: Callable[[str], Any]) -> None:
+    result = validate(timed().drop(columns="at").assign(at=at), ask(profile))
+    assert not result.success and raised(result)
+
+
+@pytest.mark.parametrize("ask", [fresh, windows])
+def test_no_rows_and_no_such_column_are_no_pass(validate: Any, profile: str, ask: Callable[[str], Any]) -> None:
+    for batch in (timed().iloc[:0], table()):
+        result = validate(batch, ask(profile))
+        assert not result.success and raised(result)
+
+
+def test_bounds_that_say_nothing_are_refused(validate: Any, profile: str) -> None:
+    hopeless = [windows(profile, low=9, high=8), windows(profile, hours=0), fresh(profile, hours=float("inf"))]
+    for asked in (*hopeless, fresh(profile, as_of="soon")):
+        result = validate(timed(), asked)
+        assert not result.success and raised(result)

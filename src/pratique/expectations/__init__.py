@@ -36,6 +36,7 @@ from pratique.expectations.joint import (
 from pratique.expectations.labels import ExpectLabelsToConformToReference, ExpectTableLabelPriorsToMatchProfile
 from pratique.expectations.ranges import ExpectTableValuesToBeWithinRanges
 from pratique.expectations.schema import ExpectTableSchemaToMatchProfile
+from pratique.expectations.times import ExpectTableRowsPerWindowToBeBetween, ExpectTableToBeFresh
 from pratique.expectations.triggers import ExpectNoRepeatedValuesWithinLabel
 
 __all__ = [
@@ -56,7 +57,9 @@ __all__ = [
     "ExpectTableDriftToBeWithinProfile",
     "ExpectTableLabelPriorsToMatchProfile",
     "ExpectTableMmdToBeLessThan",
+    "ExpectTableRowsPerWindowToBeBetween",
     "ExpectTableRowsToBeDistinct",
     "ExpectTableSchemaToMatchProfile",
+    "ExpectTableToBeFresh",
     "ExpectTableValuesToBeWithinRanges",
 ]

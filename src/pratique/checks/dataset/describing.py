@@ -23,6 +23,8 @@ _RULES = {
     "expect_column_values_to_be_in_type_list": "schema",
     "expect_table_row_count_to_be_between": "row-count",
     "expect_table_row_count_to_equal": "row-count",
+    "expect_table_rows_per_window_to_be_between": "row-count",
+    "expect_table_to_be_fresh": "stale",
     "expect_table_values_to_be_within_ranges": "out-of-range",
     "expect_column_values_to_be_between": "out-of-range",
     "expect_column_min_to_be_between": "out-of-range",
@@ -58,6 +60,7 @@ _SAMPLED = {
 _FIXES = {
     "schema": "restore the columns of the reference, or approve a new profile",
     "row-count": "send the whole batch, or change the bound in the suite",
+    "stale": "send what is new; a delivery that comes again is not",
     "out-of-range": "look for a wrong unit, a sentinel or a broken row",
     "drift": "find out what changed at the source; if it is meant to be so, approve a new profile",
     "joint-drift": "find out what changed at the source; if it is meant to be so, approve a new profile",

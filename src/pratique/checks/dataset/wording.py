@@ -116,6 +116,25 @@ def _distance(result: Result, details: Mapping[str, Any], table: Table) -> tuple
     return "; ".join(parts), result.column
 
 
+def _fresh(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
+    age = float(result.figures["observed_value"])
+    parts = [f"the newest row by column {result.column!r} is {age:.1f} hours old at {details['as_of']}: {details['newest']}"]
+    if details["future"]:
+        rows = ", ".join(table.where(row) for row in details["rows"])
+        parts.append(f"{details['future']} rows come from the future: {rows}")
+    if details["timeless"]:
+        parts.append(f"{details['timeless']} rows have no time")
+    return "; ".join(parts), result.column
+
+
+def _windows(result: Result, details: Mapping[str, Any], table: Table) -> tuple[str, str]:
+    listed = ", ".join(f"{count} from {start}" for start, count in details["counts"].items())
+    parts = [f"{details['wrong']} of {details['windows']} stretches of time have too few or too many rows: {listed}"]
+    if details["timeless"]:
+        parts.append(f"{details['timeless']} rows have no time")
+    return "; ".join(parts), result.column
+
+
 def _rows(details: Mapping[str, Any], table: Table) -> str:
     return ", ".join(table.where(row) for row in details["suspects"])
 
@@ -177,6 +196,8 @@ _WRITERS = {
     "expect_no_repeated_values_within_label": _trigger,
     "expect_rows_to_conform_to_reference_density": _strange,
     "expect_label_spectra_to_match_reference": _spectra,
+    "expect_table_to_be_fresh": _fresh,
+    "expect_table_rows_per_window_to_be_between": _windows,
     "expect_equal_rows_to_have_equal_labels": _conflicts,
     "expect_table_correlations_to_match_reference": _joint,
     "expect_table_mmd_to_be_less_than": _joint,
