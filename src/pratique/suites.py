@@ -44,8 +44,8 @@ def default(
         profile: what approved data looks like.
         false_alarm_rate: chance of a failing suite on a batch like the reference. The statistical expectations (drift, labels,
             copies, triggers, anomalies) share it (Bonferroni; one failure is enough to deny, and Holm's correction would not
-            find another first one); label noise and triggers have the largest parts, since few rows are the hardest to
-            see. Schema and ranges have wide fixed margins instead.
+            find another first one); label noise has eight parts, near copies and triggers two each, the others one:
+            where few rows do harm, they are the hardest to see. Schema and ranges have wide fixed margins instead.
         min_rows: fewest rows of a batch.
         name: of the suite; in a Great Expectations project it must be its only one of that name.
 
@@ -184,7 +184,7 @@ def _statistical(profile: Profile, false_alarm_rate: float) -> list[Any]:
         kinds.append((ours.ExpectTableLabelPriorsToMatchProfile, 1, {}))
         if profile.sample is not None:
             kinds += [
-                (ours.ExpectLabelsToConformToReference, 4, {}),
+                (ours.ExpectLabelsToConformToReference, 8, {}),
                 (ours.ExpectNoRepeatedValuesWithinLabel, 2, {}),
                 (ours.ExpectRowsToConformToReferenceDensity, 1, {}),
                 (ours.ExpectEqualRowsToHaveEqualLabels, 1, {}),
@@ -193,7 +193,7 @@ def _statistical(profile: Profile, false_alarm_rate: float) -> list[Any]:
                 kinds.append((ours.ExpectLabelSpectraToMatchReference, 1, {}))
                 kinds.append((ours.ExpectTableCorrelationsToMatchReference, 1, {}))
     if profile.neighbours is not None:
-        kinds.append((ours.ExpectNearDuplicateClustersToBeSmallerThan, 1, {}))
+        kinds.append((ours.ExpectNearDuplicateClustersToBeSmallerThan, 2, {}))
     part = false_alarm_rate / sum(weight for _, weight, _ in kinds)
     return [kind(profile=PROFILE, alpha=part * weight, **more) for kind, weight, more in kinds]
 
