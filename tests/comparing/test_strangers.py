@@ -112,3 +112,21 @@ def test_the_same_batch_gets_the_same_answer() -> None:
 def test_constant_columns_have_no_direction() -> None:
     rows, classes = np.full((60, 3), 5, dtype=np.int16), np.arange(60) % 2
     assert spectra.spectrum(rows, classes, rows, classes).p > 0.05
+
+
+def test_more_columns_than_rows_have_the_same_directions() -> None:
+    """Found the other way round, so that ten thousand columns need no matrix of ten thousand by ten thousand."""
+    rng = np.random.default_rng(5)
+    residuals = rng.standard_normal((40, 90)) * 256 * np.linspace(3, 0.5, 90)
+    wide = spectra._whitening(residuals)
+    values, vectors = np.linalg.eigh(residuals.T @ residuals / 40)
+    plain = vectors[:, ::-1][:, :20] / np.sqrt(values[::-1][:20])
+    assert np.allclose(np.abs((wide[:, :20] * plain).sum(axis=0) * values[::-1][:20]), 1.0)
+
+
+def test_ten_thousand_columns_are_compared_in_seconds() -> None:
+    rng = np.random.default_rng(6)
+    rows, labels_of = rng.integers(-500, 500, (240, 10_000)).astype(np.int16), np.arange(240) % 2
+    found = spectra.spectrum(rows[:120], labels_of[:120], rows[120:], labels_of[120:])
+    assert found.p > 0.001 and found.scored == 120
+    assert strangers.conflicts(rows[:120], labels_of[:120], rows[120:], labels_of[120:]).rows == ()

@@ -26,6 +26,9 @@ MOST_ROWS = 4_000
 MOST_COLUMNS = 128
 """Columns whose correlations are compared; of a wider table, as many drawn at random."""
 
+MOST_LEARNT = 1_000
+"""Columns that the kernel and the classifier look at; of a wider table, as many drawn at random."""
+
 LEAST_ALPHA = 1e-5
 
 _FEATURES = 256
@@ -88,7 +91,7 @@ def kernel(
 ) -> Joint:
     """Compare all columns at once, by a Gaussian kernel as wide as the usual distance, in 256 random features of it."""
     rng, before, after = _sides(reference, batch)
-    rows = np.concatenate([reference[before], batch[after]]).astype(float) / STEP
+    rows = _learnt(reference[before], batch[after], rng)
     labels = np.concatenate([reference_labels[before], batch_labels[after]])
     fresh = np.arange(len(rows)) >= len(before)
     some = rows[rng.permutation(len(rows))[:1000]]
@@ -115,7 +118,7 @@ def classifier(reference: NDArray[np.int16], batch: NDArray[np.int16]) -> Joint:
     no labels, so label shift shows here, too.
     """
     rng, before, after = _sides(reference, batch)
-    rows = np.concatenate([reference[before], batch[after]]).astype(float) / STEP
+    rows = _learnt(reference[before], batch[after], rng)
     fresh = np.arange(len(rows)) >= len(before)
     half = np.zeros(len(rows), dtype=bool)
     for side in (np.flatnonzero(fresh), np.flatnonzero(~fresh)):
@@ -141,6 +144,12 @@ def _sides(reference: NDArray[np.int16], batch: NDArray[np.int16]) -> tuple[np.r
     rng = draw(batch)
     before, after = (np.sort(rng.permutation(len(side))[:MOST_ROWS]) for side in (reference, batch))
     return rng, before, after
+
+
+def _learnt(before: NDArray[np.int16], after: NDArray[np.int16], rng: np.random.Generator) -> Floats:
+    """Both sides' rows, in units of scale."""
+    columns = np.sort(rng.permutation(before.shape[1])[:MOST_LEARNT])
+    return np.concatenate([before[:, columns], after[:, columns]]).astype(float) / STEP
 
 
 def _fisher(values: Floats) -> Floats:

@@ -129,7 +129,12 @@ def _classes(
 
 def _whitening(residuals: Floats) -> Floats:
     """Directions and scales; where the trusted rows do not vary, one step of 1/256 unit counts as their deviation."""
-    values, vectors = np.linalg.eigh(residuals.T @ residuals / len(residuals))
+    count, width = residuals.shape
+    if width <= count:
+        values, vectors = np.linalg.eigh(residuals.T @ residuals / count)
+    else:  # as many directions as rows, found from the rows' own products: a matrix of columns might not fit into memory
+        values, mixtures = np.linalg.eigh(residuals @ residuals.T / count)
+        vectors = residuals.T @ mixtures / np.sqrt(np.maximum(values, 1e-9) * count)
     kept = vectors[:, ::-1][:, :DIRECTIONS]
     scales: Floats = kept / np.sqrt(np.maximum(values[::-1][:DIRECTIONS], 1.0))
     return scales

@@ -11,6 +11,7 @@ like accidents, and how often is known from the reference only (Poisson, whose r
 # ruff: noqa: TID253
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,7 +68,7 @@ def conflicts(reference: NDArray[np.int16], reference_labels: Ints, batch: NDArr
     """
     known, n = np.flatnonzero(batch_labels >= 0), len(reference)
     rows, labels = np.concatenate([reference, batch[known]]), np.concatenate([reference_labels, batch_labels[known]])
-    group = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
+    group = _grouped(rows)
     before, inside, either = (_later(group[part], labels[part]) for part in (slice(n), slice(n, None), slice(None)))
     against, m = either[n:] & ~inside, len(known)
     weight, count = max(1.0, _clump(group[:n], before)), int(before.sum())
@@ -84,18 +85,24 @@ def _as_many(after: float, before: float, growth: float) -> float:
     return float(stats.nbinom.sf(np.ceil(after) - 1, before + 1, 1 / (1 + growth))) if after else 1.0
 
 
+def _grouped(rows: NDArray[np.int16]) -> NDArray[np.int64]:
+    """A number for each different row, by digest: sorting millions of wide rows takes minutes."""
+    numbers: dict[bytes, int] = {}
+    contiguous = np.ascontiguousarray(rows)
+    digests = (hashlib.blake2b(row, digest_size=16).digest() for row in contiguous)
+    return np.fromiter((numbers.setdefault(one, len(numbers)) for one in digests), dtype=np.int64, count=len(rows))
+
+
 def _later(group: NDArray[np.int64], labels: Ints) -> NDArray[np.bool_]:
     """Whether an earlier row of the same group has another label."""
     order = np.lexsort((np.arange(len(group)), group))
     found = np.zeros(len(group), dtype=bool)
     sorted_group, sorted_labels = group[order], labels[order]
-    starts = np.flatnonzero(np.concatenate([[True], sorted_group[1:] != sorted_group[:-1]])) if len(group) else np.zeros(0, int)
-    for start, end in zip(starts, [*starts[1:], len(group)], strict=True):
-        if end - start > 1:
-            inside = sorted_labels[start:end]
-            differs = np.maximum.accumulate(inside) != np.minimum.accumulate(inside)
-            differs[1:] &= _seen_other(inside)
-            found[order[start:end]] = differs
+    starts = np.flatnonzero(np.diff(sorted_group, prepend=-1))
+    sizes = np.diff(starts, append=len(group))
+    for start, size in zip(starts[sizes > 1], sizes[sizes > 1], strict=True):
+        inside = sorted_labels[start : start + size]
+        found[order[start + 1 : start + size]] = _seen_other(inside)
     return found
 
 

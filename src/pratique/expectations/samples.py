@@ -10,10 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pratique.comparing import cells
 from pratique.errors import CheckError
-from pratique.expectations.base import ALPHA, ROWS, Limits, Number, RowsExpectation, enough
-from pratique.expectations.labels import encode, single
+from pratique.expectations.base import ALPHA, CODES, ROWS, Limits, Number, RowsExpectation, enough
+from pratique.expectations.labels import label_numbers
 from pratique.profiles import Column, Profile
 
 SHOWN = 10
@@ -56,6 +55,7 @@ class SampleExpectation(RowsExpectation, ABC):
     limits: ClassVar[Limits] = {"alpha": ALPHA, "floor": (0.0, 0.5), "max_unscored": (0.0, 0.5)}
     success_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor", "max_unscored")
     args_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor", "max_unscored")
+    metric_dependencies: ClassVar[tuple[str, ...]] = (ROWS, CODES)
 
     def judge(self, profile: Profile, metrics: dict[str, Any], wanted: dict[str, Any]) -> tuple[bool, Any, dict[str, Any]]:
         """Hold every row against the reference sample."""
@@ -65,15 +65,13 @@ class SampleExpectation(RowsExpectation, ABC):
             raise CheckError("the profile has no label")
         if profile.sample is None:
             raise CheckError("the profile holds no sample of reference rows")
-        single(frame, [label])
         codes, classes, folds = profile.sample.arrays()
-        places = cells.places(frame[label.name], label.values)
-        numbers = np.where(places < len(label.values), places, -1)
+        numbers = label_numbers(frame, label)
         unscored = int((~np.isin(numbers, _common(classes))).sum())
         if unscored > wanted["max_unscored"] * len(frame):
             raise CheckError(f"{unscored} of {len(frame)} rows have labels too rare in the profile, unknown, or none")
         sides = Sides(
-            reference=codes, reference_labels=classes, folds=folds, batch=encode(frame, profile), batch_labels=numbers
+            reference=codes, reference_labels=classes, folds=folds, batch=metrics[CODES], batch_labels=numbers
         )  # fmt: skip
         found = self.test(sides, profile, wanted["alpha"])
         if not found.scored:
