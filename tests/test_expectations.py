@@ -223,6 +223,16 @@ def test_a_trigger_is_named_by_its_columns_label_and_rows(validate: Any, profile
     assert validate(marked(table(seed=1), 3), asked).success, "three rows prove nothing"
 
 
+def test_a_trigger_in_a_column_that_was_constant(validate: Any, tmp_path: Path) -> None:
+    """Nothing else looks there: a constant has no scale, and few rows are no drift."""
+    profiles.build(table().assign(black=0)).save(tmp_path / "p.json")
+    asked = pe.ExpectNoRepeatedValuesWithinLabel(profile=str(tmp_path / "p.json"), alpha=0.001)
+    batch = marked(table(seed=1), 24).assign(**{name: table(seed=1)[name] for name in "xy"})
+    result = validate(batch.assign(black=[255] * 24 + [0] * 376), asked)
+    assert not result.success and details(result)["columns"] == ["black"] and details(result)["suspect_count"] == 24
+    assert validate(batch.assign(black=0), asked).success
+
+
 def test_rows_from_elsewhere_are_named(validate: Any, profile: str) -> None:
     batch = table(seed=1)
     batch.loc[:19, "w"] += np.linspace(-9, 9, 20) * 3

@@ -44,7 +44,7 @@ def default(
         profile: what approved data looks like.
         false_alarm_rate: chance of a failing suite on a batch like the reference. The statistical expectations (drift, labels,
             copies, triggers, anomalies) share it (Bonferroni; one failure is enough to deny, and Holm's correction would not
-            find another first one); label noise has eight parts, near copies and triggers two each, the others one:
+            find another first one); label noise has eight parts, triggers four, near copies two, the others one each:
             where few rows do harm, they are the hardest to see. Schema and ranges have wide fixed margins instead.
         min_rows: fewest rows of a batch.
         name: of the suite; in a Great Expectations project it must be its only one of that name.
@@ -185,7 +185,7 @@ def _statistical(profile: Profile, false_alarm_rate: float) -> list[Any]:
         if profile.sample is not None:
             kinds += [
                 (ours.ExpectLabelsToConformToReference, 8, {}),
-                (ours.ExpectNoRepeatedValuesWithinLabel, 2, {}),
+                (ours.ExpectNoRepeatedValuesWithinLabel, 4, {}),
                 (ours.ExpectRowsToConformToReferenceDensity, 1, {}),
                 (ours.ExpectEqualRowsToHaveEqualLabels, 1, {}),
             ]

@@ -26,6 +26,9 @@ class Sides:
     reference: NDArray[np.int16]
     reference_labels: NDArray[np.int64]
     folds: NDArray[np.int64]
+    frame: Any
+    """The batch itself, for what the integers do not hold."""
+
     batch: NDArray[np.int16]
     batch_labels: NDArray[np.int64]
 
@@ -71,7 +74,7 @@ class SampleExpectation(RowsExpectation, ABC):
         if unscored > wanted["max_unscored"] * len(frame):
             raise CheckError(f"{unscored} of {len(frame)} rows have labels too rare in the profile, unknown, or none")
         sides = Sides(
-            reference=codes, reference_labels=classes, folds=folds, batch=metrics[CODES], batch_labels=numbers
+            reference=codes, reference_labels=classes, folds=folds, frame=frame, batch=metrics[CODES], batch_labels=numbers
         )  # fmt: skip
         found = self.test(sides, profile, wanted["alpha"])
         if not found.scored:
