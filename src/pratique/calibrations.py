@@ -115,7 +115,7 @@ def read(document: Mapping[str, Any]) -> Calibration | None:
         where = ".".join(str(part) for part in first["loc"])
         raise Malformed(
             f"the suite's calibration cannot be read: {where}: {first['msg']}",
-            hint="measure it again; it is not edited by hand",
+            hint="pratique suite calibrate makes it again; nobody edits it",
         ) from error
 
 

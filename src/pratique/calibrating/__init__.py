@@ -15,7 +15,7 @@ No figure holds for a reference that is poisoned itself.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pratique.calibrations import Calibration
 
@@ -36,6 +36,7 @@ def calibrate(
     kinds: Sequence[str] | None = None,
     shares: Sequence[float] = SHARES,
     seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, steps: None,
 ) -> Calibration:
     """Run a suite on random batches of held-back rows, clean and poisoned. About half a second a batch.
 
@@ -49,6 +50,7 @@ def calibrate(
         kinds: of poison, by name (`pratique.calibrating.planting`); all of them if not given.
         shares: poisoned rows per row, each above 0 and at most 1/2.
         seed: of what is drawn and planted.
+        progress: told how many batches are done, and of how many.
 
     Raises:
         UsageError: the files or numbers cannot serve; the message says which and why.
@@ -57,7 +59,8 @@ def calibrate(
     from pratique.calibrating.measuring import measure
 
     return measure(
-        suite, profile, held_back, rows=rows, clean=clean, planted=planted, kinds=kinds, shares=shares, seed=seed
+        suite, profile, held_back, rows=rows, clean=clean, planted=planted, kinds=kinds, shares=shares, seed=seed,
+        progress=progress,
     )  # fmt: skip
 
 

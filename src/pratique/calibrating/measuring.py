@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ def measure(
     kinds: Sequence[str] | None,
     shares: Sequence[float],
     seed: int,
+    progress: Callable[[int, int], None],
 ) -> Calibration:
     """See `pratique.calibrating.calibrate`."""
     document, reference = suites.read(suite), profiles.load(profile)
@@ -46,13 +47,20 @@ def measure(
         profile=reference, profile_path=Path(profile), suite=document, false_alarm_rate=0.01, min_rows=20, materials=()
     )  # fmt: skip
 
+    names = [column.name for column in reference.columns if column.role != "ignored" and column.name in frame.columns]
+    steps, done = clean + planted * len(plants) * len(shares), 0
+
     def alarms(trials: int, stream: int, plant: Plant | None = None, count: int = 0) -> Alarms:
+        nonlocal done
         found = 0
         for number in range(trials):
+            progress(done, steps)
+            done += 1
             rng = np.random.default_rng([seed, stream, number])
             batch = frame.iloc[rng.choice(len(frame), rows, replace=False)].reset_index(drop=True)
             if plant is not None and reference.label is not None:
-                batch = plant(batch, reference.label.name, count, rng)
+                changed = plant(batch[names], reference.label.name, count, rng)  # what is ignored shows nothing
+                batch = batch.assign(**{name: changed[name] for name in names})
             found += _is_alarm(running.run(question, batch))
         return Alarms.count(found, trials)
 

@@ -146,7 +146,7 @@ def _underpowered(options: DatasetOptions, question: Question, rows: int) -> lis
             rule="underpowered",
             severity=Severity.HIGH,
             message=f"inconclusive: {'; '.join(reasons)}",
-            fix="calibrate the suite (pratique.calibrating); more reference rows and larger batches find more",
+            fix="calibrate the suite (pratique suite calibrate); more reference rows and larger batches find more",
         )
     ]
 
