@@ -55,7 +55,7 @@ def left_out(profile: Profile) -> list[str]:
         sentences.append(f"values of {_columns(ignored)}: the profile ignores them")
     if profile.label is None:
         sentences.append(
-            "label noise and frequencies, triggers, anomalies: the profile has no label (pratique profile --label COLUMN)"
+            "label noise and frequencies, triggers, anomalies: there is no label column (pratique profile --label COLUMN)"
         )
     elif profile.sample is None:
         sentences.append(
