@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shlex
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -203,6 +204,6 @@ def _table(found: Sequence[Reason]) -> str:
         alpha = "" if one.alpha is None else f"{one.alpha:.2g}"
         table.add_row(one.type, one.severity, alpha, Text(documents.line(one.why)))  # as Text, brackets are no markup
     out = io.StringIO()
-    width = max(100, min(shutil.get_terminal_size((120, 24)).columns, 140))
+    width = max(100, min(shutil.get_terminal_size((120, 24)).columns, 140)) if sys.stdout.isatty() else 120
     Console(file=out, width=width, color_system=None, legacy_windows=False).print(table)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
