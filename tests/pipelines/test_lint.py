@@ -180,6 +180,62 @@ def a_trusted_host(spec: Spec) -> None:
     command[-1] = "pip install --trusted-host pypi.example x\n" + command[-1]
 
 
+def container(spec: Spec, name: str = "exec-gate-3") -> Spec:
+    found: Spec = spec["deploymentSpec"]["executors"][name]["container"]
+    return found
+
+
+def another_python_path(spec: Spec) -> None:
+    container(spec)["env"] = [{"name": "PYTHONPATH", "value": "/gcs/evil"}]
+
+
+def a_hook_before_it(spec: Spec) -> None:
+    container(spec, "exec-promote-model")["lifecycle"] = {"preCacheCheck": {"command": ["sh", "-c", "x"]}}
+
+
+def a_custom_job(spec: Spec) -> None:
+    spec["deploymentSpec"]["executors"]["exec-promote-model"] = {"customJob": {"customJob": {}}}
+
+
+def promotion_by_the_library(spec: Spec) -> None:
+    command = container(spec, "exec-fine-tune-digits")["command"]
+    command[-1] = "from pratique import promotion\npromotion.promote('x')\n" + command[-1]
+
+
+def promotion_by_another_import(spec: Spec) -> None:
+    command = container(spec, "exec-fine-tune-digits")["command"]
+    command[-1] = "from pratique.steps import promote as p\np()\n" + command[-1]
+
+
+def a_run_id_from_a_loop(spec: Spec) -> None:
+    tasks(spec)["promote-model"]["parameterIterator"] = {"items": {"raw": '["old-run"]'}, "itemInput": "run_id"}
+
+
+def a_clearance_from_a_loop(spec: Spec) -> None:
+    tasks(spec)["promote-model"]["artifactIterator"] = {"items": {"inputArtifact": "x"}, "itemInput": "clearance"}
+
+
+def a_run_id_by_an_expression(spec: Spec) -> None:
+    tasks(spec)["gate"]["inputs"]["parameters"]["run_id"]["parameterExpressionSelector"] = "parseJson(string_value)['x']"
+
+
+def two_sources_in_one_input(spec: Spec) -> None:
+    tasks(spec)["promote-model"]["inputs"]["artifacts"]["clearance"]["componentInputArtifact"] = "clearance"
+
+
+def a_type_that_is_a_list(spec: Spec) -> None:
+    spec["components"]["comp-gate"]["inputDefinitions"]["parameters"]["key"]["parameterType"] = []
+
+
+def a_task_after_a_sub_pipeline_with_the_gate(spec: Spec) -> None:
+    spec["components"]["comp-judge"] = {"dag": {"tasks": {"gate": copy.deepcopy(tasks(spec)["gate"])}}}
+    tasks(spec)["judge"] = {"componentRef": {"name": "comp-judge"}}
+    tasks(spec)["deploy"] = {
+        "componentRef": {"name": "comp-fine-tune-digits"}, "dependentTasks": ["judge"],
+        "triggerPolicy": {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"},
+    }  # fmt: skip
+
+
 MUTATIONS: dict[Callable[[Spec], None], str] = {
     unknown_field: "ir-malformed", unknown_type: "ir-malformed", no_executors: "ir-malformed",
     another_component: "ir-malformed", a_required_input_dropped: "ir-malformed", a_dependency_on_nothing: "ir-malformed",
@@ -192,6 +248,11 @@ MUTATIONS: dict[Callable[[Spec], None], str] = {
     another_run: "run-not-bound", a_run_id_by_whoever_starts_it: "run-not-bound",
     the_model_of_the_training: "promotion-without-gate", the_clearance_of_another_gate: "promotion-without-gate",
     a_clearance_from_outside: "promotion-without-gate", the_report_for_a_clearance: "promotion-without-gate",
+    another_python_path: "environment-altered", a_hook_before_it: "environment-altered", a_custom_job: "executor-unknown",
+    promotion_by_the_library: "component-altered", promotion_by_another_import: "component-altered",
+    a_run_id_from_a_loop: "run-not-bound", a_clearance_from_a_loop: "promotion-without-gate",
+    a_run_id_by_an_expression: "run-not-bound", two_sources_in_one_input: "ir-malformed",
+    a_type_that_is_a_list: "ir-malformed", a_task_after_a_sub_pipeline_with_the_gate: "ignores-upstream-failure",
     no_clearance: "promotion-without-gate", a_condition: "conditional", a_trusted_host: "trusted-host",
 }  # fmt: skip
 
@@ -201,6 +262,46 @@ def test_an_edited_pipeline(mutation: Callable[[Spec], None]) -> None:
     spec = copy.deepcopy(HONEST)
     mutation(spec)
     assert MUTATIONS[mutation] in rules(look(spec))
+
+
+def platform(told: Any) -> bytes:
+    document = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-gate-3": told}}}}}
+    return f"{json.dumps(HONEST)}\n---\n{json.dumps(document)}".encode()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"pvcMount": [{"mountPath": "/usr/lib/python3/site-packages/pratique"}]},
+        {"configMapAsEnv": [{"keyToEnv": [{"envVar": "PYTHONPATH"}]}]}, {"secretAsVolume": [{"mountPath": "/keys/../usr"}]},
+        {"fieldPathAsEnv": [{"name": "LD_PRELOAD"}]}, {"somethingNew": {}}, {"emptyDirMounts": [{}]},
+    ],
+)  # fmt: skip
+def test_what_kubernetes_is_told_that_can_change_what_runs(told: Any) -> None:
+    assert rules(lint(platform(told))) == {"environment-altered"}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"secretAsVolume": [{"mountPath": "/keys"}], "securityContext": {"runAsUser": 1}, "imagePullPolicy": "Always"},
+        {"secretAsEnv": [{"keyToEnv": [{"envVar": "AWS_SECRET_ACCESS_KEY"}]}]},
+        {"emptyDirMounts": [{"mountPath": "/tmp"}]},
+    ],
+)
+def test_what_kubernetes_is_told_and_a_gate_needs(told: Any) -> None:
+    assert lint(platform(told)).findings == ()
+
+
+def test_a_second_document_of_another_kind() -> None:
+    assert rules(lint(f"{json.dumps(HONEST)}\n---\n{json.dumps(HONEST)}".encode())) == {"ir-malformed"}
+
+
+def test_a_component_of_ones_own_that_only_shares_a_name() -> None:
+    spec = copy.deepcopy(HONEST)
+    command = container(spec, "exec-fine-tune-digits")
+    command["command"], command["args"] = ["python", "-c", "def gate(x): return x"], ["--function_to_execute", "gate", "audit"]
+    assert look(spec).findings == ()
 
 
 def test_every_rule_has_a_case_here() -> None:
@@ -294,7 +395,7 @@ def test_a_lightweight_component_that_installs_the_sdk_is_told_mildly(compiled: 
     [
         b"", b"hello", b"[]", b"{}", b"a: 1", b"\xff\xfe", b"a: [", b"root: {dag: {tasks: []}}", b"root: 3", b"a: 1\na: 2",
         b"root: !!python/object/apply:os.system [echo]", b"a: &x [1]\nb: *x", b"[" * (MAX_DEPTH + 1), b"{" * 200_000,
-        b"a: 1\n---\nb: 1\n---\nc: 1", b"? [a]\n: 1",
+        b"a: 1\n---\nb: 1\n---\nc: 1", b"? [a]\n: 1", b"a: 1:0:0", b"a: [" + b"a," * 600_000 + b"]",
     ],
     ids=lambda data: repr(data[:24]),
 )  # fmt: skip
@@ -319,6 +420,19 @@ def test_components_that_multiply() -> None:
     tasks(spec)["bomb"] = {"componentRef": {"name": "comp-0"}}
     with pytest.raises(ArtifactRefused, match="more than"):
         look(spec)
+
+
+def test_outputs_of_outputs_are_followed_once_each() -> None:
+    spec = copy.deepcopy(HONEST)
+    for level in range(25):
+        inner = {"componentRef": {"name": f"comp-{level + 1}" if level < 24 else "comp-gate"}}
+        selectors = [{"producerSubtask": "in", "outputArtifactKey": one} for one in ("a", "b")]
+        outputs = {"artifacts": {one: {"artifactSelectors": selectors} for one in ("a", "b")}}
+        spec["components"][f"comp-{level}"] = {"dag": {"tasks": {"in": inner}, "outputs": outputs}}
+    tasks(spec)["deep"] = {"componentRef": {"name": "comp-0"}}
+    made = {"producerTask": "deep", "outputArtifactKey": "a"}
+    tasks(spec)["promote-model"]["inputs"]["artifacts"]["model"] = {"taskOutputArtifact": made}
+    assert "promotion-without-gate" in rules(look(spec))
 
 
 VALUES = st.recursive(

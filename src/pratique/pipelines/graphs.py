@@ -7,7 +7,7 @@ tasks, so a task is known by the names of all that it stands in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,13 +86,20 @@ def _inside(pipeline: Pipeline, dag: Dag, around: tuple[Node, ...]) -> Iterator[
 
 
 def sources(pipeline: Pipeline, node: Node, artifact: str) -> tuple[Source, ...]:
-    """Everything that an artifact which a task is given can be; none if it is given none."""
+    """Everything that an artifact which a task is given can be; none if it is given none.
+
+    Raises:
+        ArtifactRefused: it can be more than anybody can tell.
+    """
     given = node.task.artifacts.get(artifact)
+    if artifact in node.task.looped:
+        return (Source(node=None, output=f"each item of a loop over {artifact}"),)
     if given is None:
         return ()
     if "taskOutputArtifact" in given:
         made = given["taskOutputArtifact"]
-        return tuple(_made(pipeline, node.dag, node.inside, str(made.get("producerTask")), str(made.get("outputArtifactKey"))))
+        producer, output = str(made.get("producerTask")), str(made.get("outputArtifactKey"))
+        return tuple(_made(pipeline, node.dag, node.inside, producer, output))
     name = str(given.get("componentInputArtifact", ""))
     return sources(pipeline, node.inside[-1], name) if node.inside else (Source(node=None, output=name),)
 
@@ -100,6 +107,8 @@ def sources(pipeline: Pipeline, node: Node, artifact: str) -> tuple[Source, ...]
 def constant(node: Node, parameter: str) -> Any:
     """What a task is given for a parameter in the compiled file itself; None if it is made or given during the run."""
     given = node.task.parameters.get(parameter, {})
+    if parameter in node.task.looped or "parameterExpressionSelector" in given:
+        return None
     if "runtimeValue" in given:
         return given["runtimeValue"].get("constant")
     if "componentInputParameter" in given and node.inside:
@@ -107,28 +116,43 @@ def constant(node: Node, parameter: str) -> Any:
     return None
 
 
-def _made(pipeline: Pipeline, dag: Dag, inside: tuple[Node, ...], producer: str, output: str) -> Iterator[Source]:
-    task = dag.tasks.get(producer)
-    component = pipeline.components.get(task.component, Component()) if task else Component()
-    if task is None or (component.dag is not None and output not in component.dag.outputs):
-        yield Source(node=None, output=f"{producer}.{output}")
-        return
-    node = Node(task=task, component=component, inside=inside, dag=dag)
-    if component.dag is None:
-        yield Source(node=node, output=output)
-        return
-    for inner, name in component.dag.outputs[output]:
-        yield from _made(pipeline, component.dag, (*inside, node), inner, name)
+def _made(pipeline: Pipeline, dag: Dag, inside: tuple[Node, ...], producer: str, output: str) -> list[Source]:
+    """Breadth first, and each place once: outputs of outputs can multiply."""
+    found: dict[tuple[str, ...], Source] = {}
+    waiting = [(dag, inside, producer, output)]
+    met = {(*(one.task.name for one in inside), producer, output)}
+    for here, around, name, word in waiting:  # it grows as it goes
+        task = here.tasks.get(name)
+        component = pipeline.components.get(task.component, Component()) if task else Component()
+        key = (*(one.task.name for one in around), name, word)
+        if task is None or (component.dag is not None and word not in component.dag.outputs):
+            found[key] = Source(node=None, output=f"{name}.{word}")
+            continue
+        node = Node(task=task, component=component, inside=around, dag=here)
+        if component.dag is None:
+            found[key] = Source(node=node, output=word)
+            continue
+        for inner, key_ in component.dag.outputs[word]:
+            step = (*node.key, inner, key_)
+            if step not in met:
+                met.add(step)
+                waiting.append((component.dag, (*around, node), inner, key_))
+        if len(met) > MOST:
+            raise ArtifactRefused(f"an input can come from more than {MOST:,} places")
+    return list(found.values())
 
 
-def downstream(dag: Dag, first: str) -> frozenset[str]:
-    """The tasks of a DAG that come after one of them, itself not among them."""
+def downstream(dag: Dag, first: Iterable[str]) -> frozenset[str]:
+    """The tasks of a DAG that come after any of these."""
+    after: dict[str, list[str]] = {}
+    for task in dag.tasks.values():
+        for need in task.needs:
+            after.setdefault(need, []).append(task.name)
     found: set[str] = set()
-    waiting = [first]
+    waiting = list(first)
     while waiting:
-        before = waiting.pop()
-        for task in dag.tasks.values():
-            if before in task.needs and task.name not in found:
-                found.add(task.name)
-                waiting.append(task.name)
+        for name in after.get(waiting.pop(), ()):
+            if name not in found:
+                found.add(name)
+                waiting.append(name)
     return frozenset(found)

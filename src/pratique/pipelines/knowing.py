@@ -24,7 +24,14 @@ Role = Literal["gate", "promotion", "check"]
 _ROLES: Mapping[str, Role] = {"gate": "gate", "promote_model": "promotion"}
 """Every other component of the catalogue is a check."""
 
-_OURS = re.compile(r"\bsteps\s*\.\s*(gate|promote|check|audit)\b")
+_CALLED: Mapping[str, Role] = {
+    "gate": "gate", "promote": "promotion", "promotion": "promotion", "check": "check", "audit": "check",
+}  # fmt: skip
+
+_OURS = re.compile(
+    r"\b(?:steps\s*\.\s*|pratique\.steps\s+import\s[^\n;]*\b)(gate|promote|check|audit)\b|\bpratique\b[^\n;]{0,80}\b(promotion)\b"
+)
+"""A call of one of our steps, however it was imported, or of promotion itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +75,12 @@ def know(executor: Executor | None, accepted: Mapping[str, Role]) -> Known | Non
     if digest in catalogue():
         return Known(role=catalogue()[digest][1], genuine=True)
     names = {name: role for name, role in catalogue().values()}
-    claimed = next((names[one] for one in executor.args if one in names), None)
-    called = next((found[1] for word in (*executor.command, *executor.args) if (found := _OURS.search(word))), "")
-    role = claimed or {"gate": "gate", "promote": "promotion", "check": "check", "audit": "check"}.get(called)
-    return Known(role=role, genuine=False) if role else None  # type: ignore[arg-type]
+    code = "\n".join((*executor.command, *executor.args))
+    called = next((one for found in _OURS.finditer(code) for one in found.groups() if one), "")
+    run = executor.args[executor.args.index("--function_to_execute") + 1 :] if "--function_to_execute" in executor.args else ()
+    claimed = names.get(run[0]) if run and "pratique" in code else None
+    role = claimed or _CALLED.get(called)
+    return Known(role=role, genuine=False) if role else None
 
 
 def accepted(words: tuple[str, ...]) -> dict[str, Role]:

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pratique import documents
 from pratique.checking import Finding, Report, Severity
@@ -22,6 +23,8 @@ from pratique.pipelines.reading import Pipeline, read
 RULES = {
     "ir-malformed": "the compiled file does not fit together, or has a field that nobody knows",
     "component-altered": "a task looks like one of the catalogue and runs something else",
+    "environment-altered": "a security task runs with variables, volumes or hooks that can change what runs in it",
+    "executor-unknown": "a task is run by something else than a container",
     "image-by-tag": "an image is named by a tag, which can be moved",
     "cached": "a gate, a check or a promotion may be answered from the cache",
     "run-not-bound": "a security task is not bound to this very run",
@@ -36,7 +39,28 @@ RULES = {
 RUN_ID = "{{$.pipeline_job_uuid}}"
 """`dsl.PIPELINE_JOB_ID_PLACEHOLDER`, as it is compiled."""
 
+_EXIT = re.compile(r"comp-exit-handler-\d+\Z")
 _PINNED = re.compile(r"@sha256:[0-9a-f]{64}\Z")
+_ENV = re.compile(r"HOME|TMPDIR|PRATIQUE_(HOME|KEY|STORE)|(AWS|AZURE|GOOGLE|GCS|S3|MINIO)_[A-Z0-9_]+")
+"""Variables that a security task may have, credentials of its store among them; any other can be one that Python acts on."""
+
+_MOUNTS = ("/keys", "/etc/pratique", "/tmp", "/var/run/secrets", "/mnt", "/data", "/models")
+"""Where volumes may lie: not over Python, and not over us."""
+
+_HARMLESS = frozenset(
+    {
+        "securityContext",
+        "activeDeadlineSeconds",
+        "imagePullPolicy",
+        "imagePullSecret",
+        "podMetadata",
+        "nodeSelector",
+        "tolerations",
+        "nodeAffinity",
+    }
+)
+"""What Kubernetes may be told about a security task without changing what runs in it."""
+
 _RECOMPILE = "compile the pipeline again from its source, and compare"
 _NOUNS: Mapping[Role, str] = {"gate": "a gate", "promotion": "a promotion", "check": "a check"}
 
@@ -54,7 +78,12 @@ def lint(data: bytes, *, what: str = "the pipeline", accepted: Mapping[str, Role
     """
     pipeline = read(data, what=what)
     found = graphs.nodes(pipeline)
-    known = {one.key: seen for one in found if (seen := knowing.know(one.component.executor, accepted or {}))}
+    roles = {  # once for each component, however many tasks use it
+        name: seen
+        for name, one in pipeline.components.items()
+        if (seen := knowing.know(one.executor, accepted or {})) is not None
+    }
+    known = {one.key: roles[one.task.component] for one in found if one.task.component in roles}
     look = _Look(pipeline=pipeline, nodes=found, known=known)
     findings = [
         Finding(rule="ir-malformed", severity=Severity.HIGH, message=say, where=where, fix=_RECOMPILE)
@@ -93,6 +122,11 @@ class _Look:
                 f"it looks like {noun} of the catalogue, and runs something else ({knowing.digest_of(executor)})",
                 "compile it with the catalogue that is installed here; or, if it is your own and reviewed, accept its digest",
             )  # fmt: skip
+        for what in self._altering(node):
+            yield _finding(
+                "environment-altered", Severity.HIGH, node, f"{noun} runs with {what}: that can change what runs in it",
+                "take it out, or bake it into the image that you review",
+            )  # fmt: skip
         if node.task.cached:
             yield _finding(
                 "cached", Severity.HIGH, node, f"{noun} can be answered from the cache, which knows names and no content",
@@ -109,8 +143,26 @@ class _Look:
                 "let the gate fail the run; put nothing that decides under dsl.If",
             )  # fmt: skip
 
+    def _altering(self, node: Node) -> Iterator[str]:
+        """Variables, volumes and hooks of a security task that are none of those that it needs."""
+        executor = node.component.executor
+        if executor is not None:
+            yield from (f"the variable {name}" for name in executor.env if not _ENV.fullmatch(name))
+            if executor.hooked:
+                yield "a hook before it"
+        for name, told in self.pipeline.platform.get(node.component.label, {}).items():
+            if name in _HARMLESS:
+                continue
+            for what in told if isinstance(told, list) else [told]:
+                yield from _odd(name, what if isinstance(what, Mapping) else {})
+
     def _executed(self, node: Node, *, secured: bool) -> Iterator[Finding]:
         executor = node.component.executor
+        if executor is not None and executor.kind not in ("container", "importer", ""):
+            yield _finding(
+                "executor-unknown", Severity.HIGH, node, f"it is run by {executor.kind}, whose program nobody here has seen",
+                "run it as a container",
+            )  # fmt: skip
         if executor is None or executor.kind != "container":
             return
         if not _PINNED.search(executor.image):
@@ -201,13 +253,30 @@ class _Look:
         *outer, _ = node.key
         depth = len(outer)
         gates = {key[depth] for key, seen in self.known.items() if seen.role == "gate" and [*key[:depth]] == outer}
-        return any(node.task.name in graphs.downstream(node.dag, name) for name in gates)
+        return node.task.name in graphs.downstream(node.dag, gates)
 
     def _is_exit(self, node: Node) -> bool:
-        """How a dsl.ExitHandler compiles: a task that waits for one whole DAG, to the end of it."""
-        components = self.pipeline.components
-        waited = [node.dag.tasks[one] for one in node.task.needs if one in node.dag.tasks]
-        return bool(waited) and all(one.component in components and components[one.component].dag is not None for one in waited)
+        """How a dsl.ExitHandler compiles: a task that waits for one DAG, `exit-handler-N`, and takes nothing that it made."""
+        if len(node.task.needs) != 1 or node.task.artifacts:
+            return False
+        waited = node.dag.tasks.get(node.task.needs[0])
+        taken = [one for one in node.task.parameters.values() if "taskOutputParameter" in one]
+        return waited is not None and not taken and _EXIT.match(waited.component) is not None
+
+
+def _odd(name: str, told: Mapping[str, Any]) -> Iterator[str]:
+    """What is odd about one volume, or one source of variables."""
+    if name.endswith("AsEnv"):
+        given = [one for one in told.get("keyToEnv", []) if isinstance(one, Mapping)]
+        names = [str(one.get("envVar", "")) for one in given] or [str(told.get("name", ""))]
+        yield from (f"the variable {one or 'of no name'}" for one in names if not _ENV.fullmatch(one))
+    elif not _is_harmless(str(told.get("mountPath", ""))):
+        yield f"{name} at {str(told.get('mountPath', '')) or 'a place of no name'}"
+
+
+def _is_harmless(path: str) -> bool:
+    """Whether a volume lies where it can hold data only. (A path with `..` lies anywhere.)"""
+    return ".." not in path and any(path == one or path.startswith(one + "/") for one in _MOUNTS)
 
 
 def _key(source: Source) -> tuple[str, ...]:

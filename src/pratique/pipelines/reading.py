@@ -13,12 +13,16 @@ from typing import Any
 
 import yaml
 
+from pratique import documents
 from pratique.errors import ArtifactRefused
 
 MAX_BYTES = 16 << 20
 """Of a compiled pipeline. Large ones with embedded code take about 1 MB."""
 
 MAX_DEPTH = 64
+
+MAX_EVENTS = 500_000
+"""Of YAML: keys, values, beginnings and ends. The largest that anybody compiled has some ten thousand."""
 
 _PLAIN = frozenset(f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "null", "bool", "int", "float"))
 
@@ -81,6 +85,9 @@ class Task:
     condition: str
     """Of a `dsl.If`; '' without one."""
 
+    looped: frozenset[str]
+    """Inputs that a loop gives, whatever else is written for them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dag:
@@ -101,11 +108,19 @@ class Executor:
     image: str = ""
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    """Names of the variables that are set for it."""
+
+    hooked: bool = False
+    """Whether something else may run before it (`lifecycle`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
     """What a task runs: an executor, or a DAG."""
+
+    label: str = ""
+    """Of its executor, by which the platform's part of the file knows it."""
 
     executor: Executor | None = None
     dag: Dag | None = None
@@ -121,6 +136,9 @@ class Pipeline:
     faults: tuple[tuple[str, str], ...]
     """What does not fit together: a sentence, and where."""
 
+    platform: Mapping[str, Mapping[str, Any]]
+    """What Kubernetes is told about each executor, by its label: volumes, secrets, variables."""
+
 
 def read(data: bytes, *, what: str) -> Pipeline:
     """Read a compiled pipeline (YAML, or JSON of KFP 2).
@@ -128,8 +146,8 @@ def read(data: bytes, *, what: str) -> Pipeline:
     Raises:
         ArtifactRefused: that is none, it is too large, or YAML of a kind that is not read: tags, anchors, a key twice.
     """
-    document = _document(data, what)
-    return _Reader(document).pipeline(what)
+    document, platform = _documents(data, what)
+    return _Reader(document, platform).pipeline(what)
 
 
 @dataclass(slots=True)
@@ -137,6 +155,7 @@ class _Reader:
     """One walk over the document, which notes what does not fit on its way."""
 
     document: Mapping[str, Any]
+    platform: Mapping[str, Any]
     faults: list[tuple[str, str]] = field(default_factory=list)
 
     def pipeline(self, what: str) -> Pipeline:
@@ -153,8 +172,18 @@ class _Reader:
         if not _mapping(_mapping(root.get("dag")).get("tasks")):
             raise ArtifactRefused(f"{what} has no root.dag.tasks: it is no compiled pipeline", hint="kfp dsl compile makes one")
         name = str(_mapping(spec.get("pipelineInfo")).get("name", ""))
-        dag = self._dag(root["dag"], "root", written)
-        return Pipeline(name=name, root=dag, components=components, faults=tuple(self.faults))
+        dag, told = self._dag(root["dag"], "root", written), self._told()
+        return Pipeline(name=name, root=dag, components=components, faults=tuple(self.faults), platform=told)
+
+    def _told(self) -> dict[str, Mapping[str, Any]]:
+        """The second document: what is said to Kubernetes, and nothing else."""
+        for name in self.platform.keys() - {"platforms"}:
+            self._fault(f"the second document has a field {str(name)[:80]!r}, which there is not", "platforms")
+        platforms = _mapping(self.platform.get("platforms"))
+        for name in platforms.keys() - {"kubernetes"}:
+            self._fault(f"there is a platform {str(name)[:80]!r}, which is not known here", "platforms")
+        spec = _mapping(_mapping(platforms.get("kubernetes")).get("deploymentSpec"))
+        return {str(label): _mapping(one) for label, one in _mapping(spec.get("executors")).items()}
 
     def _component(
         self, name: str, value: Mapping[str, Any], executors: Mapping[str, Executor], written: Mapping[str, Mapping[str, Any]]
@@ -164,14 +193,14 @@ class _Reader:
         for kind, inner in (("parameters", "input parameter"), ("artifacts", "input artifact")):
             for key, one in _mapping(_mapping(value.get("inputDefinitions")).get(kind)).items():
                 self._fields(_mapping(one), inner, f"{where}.{key}")
-                if kind == "parameters" and (wrong := _mapping(one).get("parameterType")) not in _TYPES:
+                if kind == "parameters" and (wrong := str(_mapping(one).get("parameterType"))) not in _TYPES:
                     self._fault(f"the parameter {key} is of the type {wrong!r}, which there is not", where)
         if "dag" in value:
             return Component(dag=self._dag(_mapping(value["dag"]), where, written))
         label = str(value.get("executorLabel", ""))
         if label not in executors:
             self._fault(f"the component {name} has no executor ({label or 'none is named'})", where)
-        return Component(executor=executors.get(label))
+        return Component(label=label, executor=executors.get(label))
 
     def _executor(self, value: Any, where: str) -> Executor:
         spec = self._fields(_mapping(value), "executor", where)
@@ -185,6 +214,8 @@ class _Reader:
         return Executor(
             kind=kind, image=str(container.get("image", "")), command=_words(container.get("command")),
             args=_words(container.get("args")),
+            env=tuple(str(_mapping(one).get("name")) for one in _list(container.get("env"))),
+            hooked=bool(container.get("lifecycle")),
         )  # fmt: skip
 
     def _dag(self, value: Mapping[str, Any], where: str, written: Mapping[str, Mapping[str, Any]]) -> Dag:
@@ -216,10 +247,11 @@ class _Reader:
         inputs = self._fields(_mapping(spec.get("inputs")), "inputs", where)
         artifacts = self._given(inputs, "artifacts", "artifact given", where)
         parameters = self._given(inputs, "parameters", "parameter given", where)
+        loops = [_mapping(spec.get(one)) for one in ("parameterIterator", "artifactIterator")]
+        looped = frozenset(str(one.get("itemInput")) for one in loops if one)
         if component not in written:
             self._fault(f"its component {component or '(none)'} is not there", where)
         else:
-            looped = {str(_mapping(spec.get(one)).get("itemInput")) for one in ("parameterIterator", "artifactIterator")}
             self._complete(
                 written[component], {"artifacts": {*artifacts, *looped}, "parameters": {*parameters, *looped}}, where
             )
@@ -233,13 +265,19 @@ class _Reader:
             needs=tuple(dict.fromkeys(str(one) for one in (*_list(spec.get("dependentTasks")), *producers))),
             cached=caching.get("enableCache") not in (None, False),
             anyway=strategy not in ("", "TRIGGER_STRATEGY_UNSPECIFIED", "ALL_UPSTREAM_TASKS_SUCCEEDED"),
-            condition=str(trigger.get("condition", "")),
+            condition=str(trigger.get("condition", "")), looped=looped,
         )  # fmt: skip
 
     def _given(self, inputs: Mapping[str, Any], kind: str, known: str, where: str) -> dict[str, Mapping[str, Any]]:
         found = {str(name): _mapping(one) for name, one in _mapping(inputs.get(kind)).items()}
         for name, one in found.items():
             self._fields(one, known, f"{where}.{name}")
+            chosen = [key for key in one if key != "parameterExpressionSelector"]
+            if len(chosen) != 1:
+                self._fault(f"its input {name} is given {len(chosen)} things: {', '.join(chosen) or 'nothing'}", where)
+            for key in chosen:
+                if key not in ("componentInputArtifact", "componentInputParameter"):
+                    _mapping(one[key])
         return found
 
     def _complete(self, component: Mapping[str, Any], given: Mapping[str, set[str]], where: str) -> None:
@@ -257,7 +295,7 @@ class _Reader:
         return value
 
     def _fault(self, sentence: str, where: str) -> None:
-        self.faults.append((sentence, where))
+        self.faults.append((documents.line(sentence), documents.line(where)))
 
 
 def _producers(given: Any) -> Iterator[Mapping[str, Any]]:
@@ -288,8 +326,8 @@ def _words(value: Any) -> tuple[str, ...]:
     return tuple(one if isinstance(one, str) else repr(one) for one in _list(value))
 
 
-def _document(data: bytes, what: str) -> Mapping[str, Any]:
-    """The first document of the file; the second, if any, is for a platform (volumes, secrets) and decides no order."""
+def _documents(data: bytes, what: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The pipeline, and what is said to a platform about its executors: volumes, secrets, variables."""
     if len(data) > MAX_BYTES:
         raise ArtifactRefused(f"{what} has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -299,17 +337,19 @@ def _document(data: bytes, what: str) -> Mapping[str, Any]:
         nodes = list(yaml.compose_all(text, Loader=loader))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ArtifactRefused(f"{what} is not YAML: {getattr(error, 'problem', None) or type(error).__name__}") from error
-    if not 1 <= len(nodes) <= 2 or not isinstance(nodes[0], yaml.MappingNode):
+    if not 1 <= len(nodes) <= 2 or not all(isinstance(one, yaml.MappingNode) for one in nodes):
         raise ArtifactRefused(f"{what} is no compiled pipeline", hint="kfp dsl compile --py pipeline.py --output pipeline.yaml")
-    value: Mapping[str, Any] = _plain(nodes[0], what)
-    return value
+    pipeline, *platform = (_plain(one, what) for one in nodes)
+    return pipeline, platform[0] if platform else {}
 
 
 def _refuse_bombs(events: Iterator[yaml.Event], what: str) -> None:
     """Before anything is built: an alias can multiply, and what is nested can exhaust the stack of who builds it."""
     depth = 0
-    for event in events:
+    for number, event in enumerate(events):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if number > MAX_EVENTS:
+            raise ArtifactRefused(f"{what} has more than {MAX_EVENTS:,} parts")
         if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
             line = event.start_mark.line + 1 if event.start_mark else 0
             raise ArtifactRefused(f"{what}, line {line}: aliases and more than {MAX_DEPTH} levels are not read")
@@ -318,8 +358,10 @@ def _refuse_bombs(events: Iterator[yaml.Event], what: str) -> None:
 def _plain(node: yaml.Node, what: str) -> Any:
     """As Python values."""
     line = node.start_mark.line + 1
-    if node.tag not in _PLAIN:
-        raise ArtifactRefused(f"{what}, line {line}: the tag {node.tag[:80]} is not read")
+    if node.tag not in _PLAIN or (
+        node.tag.endswith((":int", ":float")) and ":" in node.value
+    ):  # sexagesimal: slow, and no JSON
+        raise ArtifactRefused(f"{what}, line {line}: {str(node.value)[:40]!r} of the tag {node.tag[:80]} is not read")
     if isinstance(node, yaml.SequenceNode):
         return [_plain(inner, what) for inner in node.value]
     if isinstance(node, yaml.MappingNode):
