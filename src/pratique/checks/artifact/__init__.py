@@ -36,7 +36,10 @@ from pratique.checks.artifact.rules import RULES, finding
 from pratique.checks.artifact.viewing import opened
 
 FormatName = Literal["csv", "json", "npy", "parquet", "pickle", "safetensors", "text", "torch"]
-PackName = Literal["joblib", "numpy", "sklearn", "scipy", "stdlib-data", "torch", "torch-modules"]
+PackName = Literal[
+    "joblib", "lightgbm", "numpy", "sklearn", "scipy", "stdlib-data", "torch", "torch-modules", "transformers", "ultralytics",
+    "xgboost",
+]  # fmt: skip
 
 MEANINGS = {name: rule.meaning for name, rule in RULES.items()}
 
