@@ -18,6 +18,7 @@ from pratique.checks.artifact import (
     tensors,
     texts,
     torches,
+    torchscript,
     zips,
 )  # fmt: skip
 from pratique.checks.artifact.granting import NOTHING, Grants
@@ -91,12 +92,19 @@ def _readers(asked: Asked) -> Mapping[str, Callable[[View], Sight]]:
 
 def _archive(view: View, asked: Asked) -> Sight:
     """A checkpoint or an archive of arrays, if those are asked for; others are looked into only to say what they hold."""
-    readers = (("torch", torches.is_checkpoint, torches.look_at_archive), ("npy", arrays.is_archive, arrays.look_at_archive))
+    readers = (
+        ("torchscript", torchscript.is_archive, torchscript.look_at_archive),
+        ("torch", torches.is_checkpoint, torches.look_at_archive),
+        ("npy", arrays.is_archive, arrays.look_at_archive),
+    )
     try:
         members = zips.members(view.data)
     except Malformed as error:
         sight = archives.look(view)
         return Sight(findings=(*sight.findings, _odd_archive(view, error)), counts=sight.counts)
+    if program := torchscript.program(members, asked.formats):
+        sight = archives.look(view)
+        return Sight(findings=(*sight.findings[:-1], finding("program-archive", view.name, program)), counts=sight.counts)
     for label, resembles, reader in readers:
         if label in asked.formats and resembles(members):
             return reader(view, members, asked.grants)

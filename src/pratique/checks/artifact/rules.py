@@ -41,6 +41,16 @@ RULES = {
     "archive-not-allowed": Rule(
         _HIGH, "a zip archive, such as a PyTorch checkpoint", "ask for the files themselves, tensors as safetensors"
     ),
+    "program-archive": Rule(
+        _HIGH,
+        "an archive of PyTorch that carries a program: torch.package, torch.export, PyTorch Mobile, or TorchScript unasked for",
+        "save the state dict and build the model in your own code; `torchscript` in `formats` allows what only computes",
+    ),
+    "torchscript-unsafe": Rule(
+        _CRITICAL,
+        "a TorchScript program that does more than compute with tensors, or that could be read in two ways",
+        "save the state dict and build the model in your own code, or take out what does not compute",
+    ),
     "safetensors-malformed": Rule(
         _HIGH,
         "a header that is no header, or tensors that do not tile the file exactly",

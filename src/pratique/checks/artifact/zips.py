@@ -10,12 +10,14 @@ Format: PKWARE APPNOTE.TXT 6.3.10, sections 4.3 and 4.4.
 from __future__ import annotations
 
 import struct
+import tempfile
 import unicodedata
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from pratique.checks.artifact.viewing import Bytes, shown
+from pratique.checks.artifact.viewing import Bytes, mapped, shown
 from pratique.errors import Malformed
 
 STORED, DEFLATED = 0, 8
@@ -99,6 +101,22 @@ def blocks(data: Bytes, member: Member) -> Iterator[bytes]:
         yield block
     if size != member.size or crc != member.crc:
         raise Malformed(f"{shown(member.name)} has another size or checksum than the directory says")
+
+
+@contextmanager
+def opened(data: Bytes, member: Member) -> Iterator[tuple[Bytes, int, int]]:
+    """A member's bytes where they lie, or inflated into a file of no name, and where they begin and end."""
+    if member.method == STORED:
+        for _ in blocks(data, member):
+            pass
+        yield data, member.start, member.end
+        return
+    with tempfile.TemporaryFile(prefix="pratique-") as file:
+        for block in blocks(data, member):
+            file.write(block)
+        file.flush()
+        with mapped(file) as inner:
+            yield inner, 0, len(inner)
 
 
 def _raw(data: Bytes, member: Member) -> Iterator[bytes]:
