@@ -35,7 +35,7 @@ from pratique.checks.artifact.looking import Asked, look
 from pratique.checks.artifact.rules import RULES, finding
 from pratique.checks.artifact.viewing import opened
 
-FormatName = Literal["csv", "json", "npy", "parquet", "pickle", "safetensors", "text", "torch", "torchscript"]
+FormatName = Literal["csv", "json", "npy", "parquet", "pickle", "safetensors", "skops", "text", "torch", "torchscript"]
 PackName = Literal[
     "joblib", "lightgbm", "numpy", "sklearn", "scipy", "stdlib-data", "torch", "torch-modules", "transformers", "ultralytics",
     "xgboost",

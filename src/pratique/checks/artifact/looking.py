@@ -15,6 +15,7 @@ from pratique.checks.artifact import (
     parquet,
     pickles,
     recognising,
+    skops,
     tensors,
     texts,
     torches,
@@ -96,6 +97,7 @@ def _archive(view: View, asked: Asked) -> Sight:
         ("torchscript", torchscript.is_archive, torchscript.look_at_archive),
         ("torch", torches.is_checkpoint, torches.look_at_archive),
         ("npy", arrays.is_archive, arrays.look_at_archive),
+        ("skops", skops.is_archive, skops.look_at_archive),
     )
     try:
         members = zips.members(view.data)

@@ -40,7 +40,7 @@ _CLAIMS = {
     ".safetensors": {"safetensors"}, ".parquet": {"parquet"}, ".pq": {"parquet"}, ".pkl": {"pickle", "compressed"},
     ".pickle": {"pickle", "compressed"}, ".joblib": {"pickle", "compressed"}, ".pt": {"pickle", "archive", "torch"},
     ".pth": {"pickle", "archive", "torch"}, ".ckpt": {"pickle", "archive", "torch"}, ".npz": {"archive"},
-    ".keras": {"archive"}, ".zip": {"archive"}, ".npy": {"npy"}, ".gguf": {"other"}, ".h5": {"other"},
+    ".keras": {"archive"}, ".zip": {"archive"}, ".skops": {"archive"}, ".npy": {"npy"}, ".gguf": {"other"}, ".h5": {"other"},
     ".hdf5": {"other"}, ".gz": {"compressed"}, ".z": {"compressed"}, ".tgz": {"compressed"},
     ".bz2": {"compressed"}, ".xz": {"compressed"}, ".lzma": {"compressed"}, ".zst": {"other"},
     ".7z": {"other"}, ".tar": {"other"}, ".png": {"other"}, ".jpg": {"other"}, ".jpeg": {"other"}, ".gif": {"other"},

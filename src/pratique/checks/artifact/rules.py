@@ -51,6 +51,21 @@ RULES = {
         "a TorchScript program that does more than compute with tensors, or that could be read in two ways",
         "save the state dict and build the model in your own code, or take out what does not compute",
     ),
+    "skops-global": Rule(
+        _CRITICAL,
+        "a skops file names a class or a function that no allow-list names",
+        "ask the supplier for a model of the library's own classes",
+    ),
+    "skops-unsafe": Rule(
+        _CRITICAL,
+        "a skops file calls a method, an operator or a partial function, or makes what is no data",
+        "ask the supplier for a model of the library's own classes",
+    ),
+    "skops-malformed": Rule(
+        _HIGH,
+        "a skops file whose tree and members do not fit together",
+        "write the file again with skops.io.dump",
+    ),
     "safetensors-malformed": Rule(
         _HIGH,
         "a header that is no header, or tensors that do not tile the file exactly",

@@ -15,9 +15,10 @@ import unicodedata
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
-from pratique.checks.artifact.viewing import Bytes, mapped, shown
+from pratique.checks.artifact.viewing import Bytes, View, mapped, shown
 from pratique.errors import Malformed
 
 STORED, DEFLATED = 0, 8
@@ -117,6 +118,17 @@ def opened(data: Bytes, member: Member) -> Iterator[tuple[Bytes, int, int]]:
         file.flush()
         with mapped(file) as inner:
             yield inner, 0, len(inner)
+
+
+@contextmanager
+def extracted(data: Bytes, member: Member, name: str) -> Iterator[View]:
+    """A member as a file of its own, for as long as somebody looks at it."""
+    with tempfile.NamedTemporaryFile(prefix="pratique-") as file:
+        for block in blocks(data, member):
+            file.write(block)
+        file.flush()
+        with mapped(file) as inner:
+            yield View(name=name, path=Path(file.name), data=inner)
 
 
 def _raw(data: Bytes, member: Member) -> Iterator[bytes]:
