@@ -119,7 +119,7 @@ def test_a_class_that_no_pack_names_and_the_line_that_would_allow_it(tmp_path: P
         node("NdArrayNode", "os", "system", type="json", content=[]),
         node("DTypeNode", "numpy", "fromfile"),
         node("SparseMatrixNode", "os", "system", type="scipy"),
-        node("DefaultDictNode", "collections", "defaultdict", content={"main": value("1"), "default_factory": node("TypeNode", "os", "_exit")}),
+        node("DefaultDictNode", "collections", "defaultdict", content={"factory": node("TypeNode", "os", "_exit")}),
         {"__loader__": "ObjectNode"},
         {"__loader__": 3, "__module__": "os", "__class__": "system"},
         {"__module__": "os", "__class__": "system"},

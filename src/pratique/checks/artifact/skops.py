@@ -4,8 +4,8 @@
     1404.npy     what a node calls its "file"
 
 skops imports what a node names, before it asks whom it trusts. So names are held against the same allow-lists as those in
-pickles (`packs`), in the role in which the node uses them. Nodes that call methods, operators and partial functions are refused; what
-stands among the values must be allowed as a value. Format: skops.io of version 0.16, protocols 0 to 2.
+pickles (`packs`), in the role in which the node uses them. Nodes that call methods, operators and partial functions are
+refused; what stands among the values must be allowed as a value. Format: skops.io of version 0.16, protocols 0 to 2.
 """
 
 from __future__ import annotations
@@ -118,9 +118,7 @@ def _refusals(node: dict[str, Any], where: str, grants: Grants) -> Iterator[Find
         if not module.startswith("scipy.sparse"):
             yield _unsafe(where, f"a {loader} names {spelling.plain(module, name)}")
     elif loader not in _ROLES:
-        yield _unsafe(
-            where, f"a {shown(loader)} does something with {spelling.plain(module, name)}, and no policy can allow that"
-        )
+        yield _unsafe(where, f"a {shown(loader)} uses {spelling.plain(module, name)}, and no policy can allow that")
     else:
         yield from _named(where, loader, module, name, grants)
 
