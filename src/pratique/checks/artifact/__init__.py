@@ -35,7 +35,9 @@ from pratique.checks.artifact.looking import Asked, look
 from pratique.checks.artifact.rules import RULES, finding
 from pratique.checks.artifact.viewing import opened
 
-FormatName = Literal["csv", "json", "npy", "parquet", "pickle", "safetensors", "skops", "text", "torch", "torchscript"]
+FormatName = Literal[
+    "archive", "csv", "json", "npy", "parquet", "pickle", "safetensors", "skops", "text", "torch", "torchscript",
+]  # fmt: skip
 PackName = Literal[
     "joblib", "lightgbm", "numpy", "sklearn", "scipy", "stdlib-data", "torch", "torch-modules", "transformers", "ultralytics",
     "xgboost",
@@ -62,7 +64,8 @@ class ArtifactOptions(Options):
 
     formats: tuple[FormatName, ...] = Field(default=("csv", "json", "parquet", "safetensors", "text"), min_length=1)
     """Formats that are allowed. `pickle`, `torch` (checkpoints) and `npy` (.npy and .npz) hold pickles: of plain data, and of
-    what `pickle_packs` and `pickle_globals` allow. `torchscript` holds a program of operators that only compute."""
+    what `pickle_packs` and `pickle_globals` allow. `torchscript` holds a program of operators that only compute.
+    `archive` (zip, tar, and files compressed one by one) holds files, which are looked at like those beside it."""
 
     pickle_packs: tuple[PackName, ...] = ()
     """Allow-lists for pickles: whatever they name may be imported. `torch` for state dicts, `sklearn` and `joblib` for

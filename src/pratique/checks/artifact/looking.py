@@ -9,6 +9,7 @@ from pratique.checking import Finding
 from pratique.checks.artifact import (
     archives,
     arrays,
+    containers,
     inflating,
     jsons,
     naming,
@@ -22,6 +23,7 @@ from pratique.checks.artifact import (
     torchscript,
     zips,
 )  # fmt: skip
+from pratique.checks.artifact.containers import Budget
 from pratique.checks.artifact.granting import NOTHING, Grants
 from pratique.checks.artifact.recognising import Format
 from pratique.checks.artifact.rules import finding
@@ -35,7 +37,7 @@ _BINARY = ("safetensors", "parquet", "pickle", "torch", "npy")
 
 _NOUNS = {
     "pickle": "a pickle", "json": "JSON", "csv": "CSV", "parquet": "Parquet", "torch": "a PyTorch checkpoint",
-    "npy": "a NumPy array",
+    "npy": "a NumPy array", "tar": "a tar archive",
 }  # fmt: skip
 
 
@@ -50,8 +52,8 @@ class Asked:
     """What pickles may import."""
 
 
-def look(view: View, asked: Asked) -> Sight:
-    """Look at one file.
+def look(view: View, asked: Asked, within: Budget | None = None) -> Sight:
+    """Look at one file; `within` is what is left to the archive that it came out of.
 
     1. By name: programs, installers' files and templates are refused whatever is in them.
     2. By content: recognise the format and let its reader look. Where the content does not say, the reader of the claimed
@@ -61,9 +63,10 @@ def look(view: View, asked: Asked) -> Sight:
     found = recognising.recognise(view.data)
     named = _by_name(view, found)
     form = found.name if found.name not in _VAGUE else _claimed(view.name)
-    reader = _readers(asked).get(form)
-    if found.name == "compressed" and "pickle" in asked.formats:
-        reader, form = (lambda inner: _compressed(inner, asked)), "pickle"
+    budget = within or Budget.of(view.size)
+    reader = _readers(asked, budget).get(form)
+    if found.name == "compressed" and {"archive", "pickle"} & set(asked.formats):
+        reader, form = (lambda inner: _compressed(inner, asked, budget)), "pickle" if "pickle" in asked.formats else "archive"
     if named and found.name in ("text", "empty") and form in ("", "pickle"):
         return Sight(findings=tuple(named))
     if found.name == "empty" and form in ("", "text", "csv"):
@@ -76,14 +79,15 @@ def look(view: View, asked: Asked) -> Sight:
     return Sight(findings=(*named, *sight.findings, *objections), counts=counts)
 
 
-def _readers(asked: Asked) -> Mapping[str, Callable[[View], Sight]]:
+def _readers(asked: Asked, budget: Budget) -> Mapping[str, Callable[[View], Sight]]:
     return {
         "safetensors": tensors.look,
         "parquet": parquet.look,
         "pickle": lambda view: pickles.look(view, asked.grants),
         "torch": lambda view: torches.look_at_legacy(view, asked.grants),
         "npy": lambda view: arrays.look(view, asked.grants),
-        "archive": lambda view: _archive(view, asked),
+        "archive": lambda view: _archive(view, asked, budget),
+        **({"tar": lambda view: _tar(view, asked, budget)} if "archive" in asked.formats else {}),
         "csv": texts.look_at_table,
         "json-lines": jsons.look_at_lines,
         "json": lambda view: jsons.look(view, max_bytes=asked.max_json_bytes),
@@ -91,7 +95,12 @@ def _readers(asked: Asked) -> Mapping[str, Callable[[View], Sight]]:
     }
 
 
-def _archive(view: View, asked: Asked) -> Sight:
+def _tar(view: View, asked: Asked, budget: Budget) -> Sight:
+    """A tar archive, each member like a file of its own."""
+    return containers.look_at_tar(view, budget, lambda inner, left: look(inner, asked, left))
+
+
+def _archive(view: View, asked: Asked, budget: Budget) -> Sight:
     """A checkpoint or an archive of arrays, if those are asked for; others are looked into only to say what they hold."""
     readers = (
         ("torchscript", torchscript.is_archive, torchscript.look_at_archive),
@@ -100,7 +109,7 @@ def _archive(view: View, asked: Asked) -> Sight:
         ("skops", skops.is_archive, skops.look_at_archive),
     )
     try:
-        members = zips.members(view.data)
+        members = zips.members(view.data, general="archive" in asked.formats)
     except Malformed as error:
         sight = archives.look(view)
         return Sight(findings=(*sight.findings, _odd_archive(view, error)), counts=sight.counts)
@@ -110,6 +119,8 @@ def _archive(view: View, asked: Asked) -> Sight:
     for label, resembles, reader in readers:
         if label in asked.formats and resembles(members):
             return reader(view, members, asked.grants)
+    if "archive" in asked.formats:
+        return containers.look_at_zip(view, budget, lambda inner, left: look(inner, asked, left))
     return archives.look(view)
 
 
@@ -117,15 +128,19 @@ def _odd_archive(view: View, error: Malformed) -> Finding:
     return finding("archive-malformed", view.name, f"readers of this archive may see different members: {error}")
 
 
-def _compressed(view: View, asked: Asked) -> Sight:
-    """A pickle that is compressed as a whole, as joblib does."""
+def _compressed(view: View, asked: Asked, budget: Budget) -> Sight:
+    """A pickle that is compressed as a whole, as joblib does; or any file, if archives are asked for."""
     try:
         with inflating.inflated(view) as inner:
             found = recognising.recognise(inner.data)
-            if found.name == "pickle":
+            if found.name == "pickle" and "pickle" in asked.formats:
                 return pickles.look(inner, asked.grants)
+            if "archive" in asked.formats:
+                return containers.look_at_compressed(view, inner, budget, lambda one, left: look(one, asked, left))
     except Malformed as error:
         message = f"not one compressed pickle: {error}"
+        if "pickle" not in asked.formats:
+            return Sight(findings=(_odd_archive(view, error),))
         return Sight(findings=(finding("pickle-malformed", view.name, message),))
     return Sight(findings=(_refused(view, f"this is compressed, and inside it is {found.noun}", asked),))
 
@@ -156,7 +171,7 @@ def _mismatch(view: View, found: Format) -> list[Finding]:
 
 
 def _not_asked(view: View, form: str, asked: Asked) -> list[Finding]:
-    label = "json" if form == "json-lines" else form
+    label = {"json-lines": "json", "tar": "archive"}.get(form, form)
     if label in asked.formats or label == "archive":  # an archive that was not asked for has been refused already
         return []
     return [_refused(view, f"this is {_NOUNS.get(label, label)}", asked)]
@@ -164,9 +179,9 @@ def _not_asked(view: View, form: str, asked: Asked) -> list[Finding]:
 
 def _polyglot(view: View, found: Format) -> list[Finding]:
     hidden = []
-    if found.name in ("safetensors", "parquet") and pickles.hides_in(view.data):
+    if found.name in ("safetensors", "parquet", "tar") and pickles.hides_in(view.data):
         hidden.append("a pickle to whoever reads it from the beginning")
-    if found.name in (*_BINARY, "compressed") and archives.ends_like_one(view.data):
+    if found.name in (*_BINARY, "compressed", "tar") and archives.ends_like_one(view.data):
         hidden.append("a zip archive to whoever reads it from the end")
     return [finding("polyglot", view.name, f"this file is {found.noun}, and {what}") for what in hidden]
 
@@ -174,7 +189,7 @@ def _polyglot(view: View, found: Format) -> list[Finding]:
 def _unread(view: View, found: Format, asked: Asked) -> Finding:
     if found.name == "native":
         return finding("native-code", view.name, f"this is {found.noun}")
-    if found.name in ("other", "compressed"):
+    if found.name in ("other", "compressed", "tar"):
         return _refused(view, f"this is {found.noun}", asked)
     what = "text of a kind that loaders may act on" if found.name == "text" else "of no format that is known here"
     return finding("unknown-format", view.name, f"this file is {what}; what is not known is refused")

@@ -20,7 +20,7 @@ _CODE = frozenset({
 
 _INSTALLS = (
     "*requirements*.txt", "requirements*.in", "constraints*.txt", "environment*.yml", "environment*.yaml", "conda*.yml",
-    "conda*.yaml", "pipfile*", "poetry.lock", "uv.lock", "pyproject.toml", "setup.cfg", "package.json", "package-lock.json",
+    "conda*.yaml", "python_env.yaml", "pipfile*", "poetry.lock", "uv.lock", "pyproject.toml", "setup.cfg", "package.json", "package-lock.json",
     "dockerfile*", "containerfile*", "makefile", "jenkinsfile*", "justfile",
 )  # fmt: skip
 """Files that tell an installer what to fetch and run."""
@@ -43,7 +43,9 @@ _CLAIMS = {
     ".keras": {"archive"}, ".zip": {"archive"}, ".skops": {"archive"}, ".npy": {"npy"}, ".gguf": {"other"}, ".h5": {"other"},
     ".hdf5": {"other"}, ".gz": {"compressed"}, ".z": {"compressed"}, ".tgz": {"compressed"},
     ".bz2": {"compressed"}, ".xz": {"compressed"}, ".lzma": {"compressed"}, ".zst": {"other"},
-    ".7z": {"other"}, ".tar": {"other"}, ".png": {"other"}, ".jpg": {"other"}, ".jpeg": {"other"}, ".gif": {"other"},
+    ".7z": {"other"}, ".tar": {"tar"},
+    ".nemo": {"tar", "compressed"}, ".mar": {"archive"}, ".png": {"other"}, ".jpg": {"other"}, ".jpeg": {"other"},
+    ".gif": {"other"},
     ".pdf": {"other"}, ".sqlite": {"other"}, ".tflite": {"other"},
 }  # fmt: skip
 
@@ -69,7 +71,7 @@ def is_template(name: str) -> bool:
 
 
 def text_format(name: str) -> str:
-    """Which kind of text a name claims: json, json-lines, csv, text; '' for none that is known."""
+    """Which kind of text a name claims: json, json-lines, csv, yaml, text; '' for none that is known."""
     suffix = _suffix(name)
     if suffix in _JSON:
         return "json"
@@ -77,6 +79,8 @@ def text_format(name: str) -> str:
         return "json-lines"
     if suffix in (".csv", ".tsv"):
         return "csv"
+    if suffix in (".yaml", ".yml") or _last(name) == "mlmodel":
+        return "yaml"
     return "text" if any(fnmatchcase(_last(name), pattern) for pattern in _TEXTS) else ""
 
 

@@ -15,7 +15,7 @@ class Format(NamedTuple):
     """What a file is."""
 
     name: str
-    """safetensors, parquet, pickle, torch, npy, text, archive, compressed, native, other, empty or unknown."""
+    """safetensors, parquet, pickle, torch, npy, text, archive, tar, compressed, native, other, empty or unknown."""
 
     noun: str
     """For people."""
@@ -28,6 +28,7 @@ TORCH = Format("torch", "a PyTorch checkpoint of before 1.6")
 NPY = Format("npy", "a NumPy array")
 TEXT = Format("text", "text")
 ARCHIVE = Format("archive", "a zip archive")
+TAR = Format("tar", "a tar archive")
 EMPTY = Format("empty", "empty")
 UNKNOWN = Format("unknown", "of no known format")
 
@@ -59,7 +60,6 @@ _OTHER: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x04\x22\x4d\x18", "compressed with LZ4"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (0, b"Rar!\x1a\x07", "a RAR archive"),
-    (257, b"ustar", "a tar archive"),
     (0, b"%PDF-", "a PDF document"),
     (0, b"\x89PNG\r\n\x1a\n", "a PNG image"),
     (0, b"\xff\xd8\xff", "a JPEG image"),
@@ -91,6 +91,8 @@ def recognise(data: Bytes) -> Format:
         return TORCH
     if head.startswith(arrays.MAGIC):
         return NPY
+    if head[257:262] == b"ustar":
+        return TAR
     if method := inflating.method(head):
         return Format("compressed", f"compressed with {method}{' (joblib)' if method == 'zlib' else ''}")
     for name, table in (("native", _NATIVE), ("other", _OTHER)):

@@ -35,7 +35,7 @@ RULES = {
     ),
     "archive-malformed": Rule(
         _HIGH,
-        "a zip archive that two readers would see in two ways, or that is a decompression bomb",
+        "an archive that two readers would see in two ways, that leads elsewhere, or that is a decompression bomb",
         "ask for the files themselves, tensors as safetensors",
     ),
     "archive-not-allowed": Rule(
