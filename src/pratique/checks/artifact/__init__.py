@@ -37,6 +37,7 @@ from pratique.checks.artifact.viewing import opened
 
 FormatName = Literal[
     "archive", "csv", "json", "npy", "parquet", "pickle", "safetensors", "skops", "text", "torch", "torchscript",
+    "xml", "yaml",
 ]  # fmt: skip
 PackName = Literal[
     "joblib", "lightgbm", "numpy", "sklearn", "scipy", "stdlib-data", "torch", "torch-modules", "transformers", "ultralytics",
@@ -65,15 +66,16 @@ class ArtifactOptions(Options):
     formats: tuple[FormatName, ...] = Field(default=("csv", "json", "parquet", "safetensors", "text"), min_length=1)
     """Formats that are allowed. `pickle`, `torch` (checkpoints) and `npy` (.npy and .npz) hold pickles: of plain data, and of
     what `pickle_packs` and `pickle_globals` allow. `torchscript` holds a program of operators that only compute.
-    `archive` (zip, tar, and files compressed one by one) holds files, which are looked at like those beside it."""
+    `archive` (zip, tar, and files compressed one by one) holds files, which are looked at like those beside it. `yaml` is
+    configurations (Hydra, NeMo, MLflow's MLmodel), `xml` is PMML and OpenVINO."""
 
     pickle_packs: tuple[PackName, ...] = ()
     """Allow-lists for pickles: whatever they name may be imported. `torch` for state dicts, `sklearn` and `joblib` for
     estimators."""
 
     pickle_globals: tuple[str, ...] = Field(default=(), max_length=1_000)
-    """Single globals that pickles may import, with their roles: `new acme.nets.Net`. Roles: call, new, ref, state, items,
-    pairs."""
+    """Single globals that pickles, skops and YAML may import, with their roles: `new acme.nets.Net`. Roles: call, new, ref,
+    state, items, pairs."""
 
     max_json_bytes: int = Field(default=64 << 20, ge=1, le=1 << 30)
     """Largest JSON document. Tokenizers of large vocabularies take about 35 MB."""

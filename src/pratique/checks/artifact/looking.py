@@ -21,6 +21,8 @@ from pratique.checks.artifact import (
     texts,
     torches,
     torchscript,
+    xmls,
+    yamls,
     zips,
 )  # fmt: skip
 from pratique.checks.artifact.containers import Budget
@@ -69,7 +71,7 @@ def look(view: View, asked: Asked, within: Budget | None = None) -> Sight:
         reader, form = (lambda inner: _compressed(inner, asked, budget)), "pickle" if "pickle" in asked.formats else "archive"
     if named and found.name in ("text", "empty") and form in ("", "pickle"):
         return Sight(findings=tuple(named))
-    if found.name == "empty" and form in ("", "text", "csv"):
+    if found.name == "empty" and form in ("", "text", "csv", "yaml", "xml"):
         return Sight(findings=(finding("empty-file", view.name, "this file is empty"),))
     if reader is None:
         return Sight(findings=(*named, _unread(view, found, asked), *_mismatch(view, found)))
@@ -88,11 +90,17 @@ def _readers(asked: Asked, budget: Budget) -> Mapping[str, Callable[[View], Sigh
         "npy": lambda view: arrays.look(view, asked.grants),
         "archive": lambda view: _archive(view, asked, budget),
         **({"tar": lambda view: _tar(view, asked, budget)} if "archive" in asked.formats else {}),
+        **({"yaml": lambda view: _yaml(view, asked)} if "yaml" in asked.formats else {}),
+        **({"xml": lambda view: xmls.look(view, max_bytes=asked.max_text_bytes)} if "xml" in asked.formats else {}),
         "csv": texts.look_at_table,
         "json-lines": jsons.look_at_lines,
         "json": lambda view: jsons.look(view, max_bytes=asked.max_json_bytes),
         "text": lambda view: texts.look(view, max_bytes=asked.max_text_bytes),
     }
+
+
+def _yaml(view: View, asked: Asked) -> Sight:
+    return yamls.look(view, max_bytes=asked.max_text_bytes, grants=asked.grants)
 
 
 def _tar(view: View, asked: Asked, budget: Budget) -> Sight:

@@ -20,7 +20,8 @@ _CODE = frozenset({
 
 _INSTALLS = (
     "*requirements*.txt", "requirements*.in", "constraints*.txt", "environment*.yml", "environment*.yaml", "conda*.yml",
-    "conda*.yaml", "python_env.yaml", "pipfile*", "poetry.lock", "uv.lock", "pyproject.toml", "setup.cfg", "package.json", "package-lock.json",
+    "conda*.yaml",
+    "python_env.yaml", "pipfile*", "poetry.lock", "uv.lock", "pyproject.toml", "setup.cfg", "package.json", "package-lock.json",
     "dockerfile*", "containerfile*", "makefile", "jenkinsfile*", "justfile",
 )  # fmt: skip
 """Files that tell an installer what to fetch and run."""
@@ -71,7 +72,7 @@ def is_template(name: str) -> bool:
 
 
 def text_format(name: str) -> str:
-    """Which kind of text a name claims: json, json-lines, csv, yaml, text; '' for none that is known."""
+    """Which kind of text a name claims: json, json-lines, csv, yaml, xml, text; '' for none that is known."""
     suffix = _suffix(name)
     if suffix in _JSON:
         return "json"
@@ -81,6 +82,8 @@ def text_format(name: str) -> str:
         return "csv"
     if suffix in (".yaml", ".yml") or _last(name) == "mlmodel":
         return "yaml"
+    if suffix in (".xml", ".pmml"):
+        return "xml"
     return "text" if any(fnmatchcase(_last(name), pattern) for pattern in _TEXTS) else ""
 
 

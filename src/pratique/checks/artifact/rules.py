@@ -93,6 +93,21 @@ RULES = {
         "text that is not UTF-8, holds control characters, or is too large",
         "write it again as UTF-8 text without control characters, or take it out",
     ),
+    "yaml-malformed": Rule(
+        _HIGH,
+        "YAML with tags, merge keys, a key twice, cycles or too many levels, or that is none",
+        "write it again with yaml.safe_dump",
+    ),
+    "xml-malformed": Rule(
+        _HIGH,
+        "XML with a document type, entities or another encoding than UTF-8, or that is neither PMML nor OpenVINO",
+        "export the model again, without a document type",
+    ),
+    "xml-extension": Rule(
+        _HIGH,
+        "XML that needs an extension, another file or a program to mean anything",
+        "export the model to the format's own elements",
+    ),
     "parquet-malformed": Rule(
         _HIGH,
         "Parquet without its magic, or with a footer that does not lie within the file",
