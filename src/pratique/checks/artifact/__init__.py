@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_serializer, field_validator
 
@@ -76,6 +76,12 @@ class ArtifactOptions(Options):
     pickle_globals: tuple[str, ...] = Field(default=(), max_length=1_000)
     """Single globals that pickles, skops and YAML may import, with their roles: `new acme.nets.Net`. Roles: call, new, ref,
     state, items, pairs."""
+
+    code_files: dict[str, Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]] = Field(
+        default_factory=dict, max_length=1_000
+    )
+    """Programs that somebody has read, by their paths in the artifact, each with its digest: `{modeling_x.py: "sha256:..."}`.
+    They pass as long as they are these to the last byte."""
 
     max_json_bytes: int = Field(default=64 << 20, ge=1, le=1 << 30)
     """Largest JSON document. Tokenizers of large vocabularies take about 35 MB."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pratique.checking import Finding
 from pratique.checks.artifact import (
@@ -28,8 +29,8 @@ from pratique.checks.artifact import (
 from pratique.checks.artifact.containers import Budget
 from pratique.checks.artifact.granting import NOTHING, Grants
 from pratique.checks.artifact.recognising import Format
-from pratique.checks.artifact.rules import finding
-from pratique.checks.artifact.viewing import Sight, View
+from pratique.checks.artifact.rules import RULES, finding
+from pratique.checks.artifact.viewing import Sight, View, shown
 from pratique.errors import Malformed
 
 _VAGUE = frozenset({"text", "unknown", "empty"})
@@ -53,6 +54,9 @@ class Asked:
     grants: Grants = NOTHING
     """What pickles may import."""
 
+    code_files: Mapping[str, str] = field(default_factory=dict)
+    """Programs that somebody has read, by their paths: their digests."""
+
 
 def look(view: View, asked: Asked, within: Budget | None = None) -> Sight:
     """Look at one file; `within` is what is left to the archive that it came out of.
@@ -63,6 +67,8 @@ def look(view: View, asked: Asked, within: Budget | None = None) -> Sight:
     3. Content and name must agree, the format must be asked for, and no second format may hide in the file.
     """
     found = recognising.recognise(view.data)
+    if view.name in asked.code_files:
+        return _reviewed(view, found, asked.code_files[view.name])
     named = _by_name(view, found)
     form = found.name if found.name not in _VAGUE else _claimed(view.name)
     budget = within or Budget.of(view.size)
@@ -162,12 +168,35 @@ def _claimed(name: str) -> str:
 def _by_name(view: View, found: Format) -> list[Finding]:
     findings = []
     if naming.is_code(view.name) or (naming.is_path_file(view.name) and found.name == "text"):
-        findings.append(finding("code-file", view.name, "this is a program, or carries one"))
+        findings.append(finding("code-file", view.name, "this is a program, or carries one", fix=_pin(view, found)))
     if naming.is_template(view.name):
         findings.append(finding("template-file", view.name, "this is a Jinja template, a program that the tokenizer runs"))
     if naming.is_install(view.name):
         findings.append(finding("install-file", view.name, "this tells an installer what to fetch and run"))
     return findings
+
+
+def _reviewed(view: View, found: Format, pinned: str) -> Sight:
+    """A program that somebody has read: it must be that one to the last byte, and no program for a machine."""
+    if found.name in ("text", "empty") and _digest(view) == pinned:
+        return Sight(counts={"recognised_files": 1})
+    what = "not the file that was reviewed" if found.name in ("text", "empty") else f"{found.noun}, which nobody can have read"
+    return Sight(findings=(finding("code-file", view.name, f"this is {what}: its digest is {_digest(view)}"),))
+
+
+def _pin(view: View, found: Format) -> str:
+    """The line of a policy that would allow a program, where one can."""
+    usual = RULES["code-file"].fix
+    if found.name not in ("text", "empty") or shown(view.name) != view.name:
+        return usual
+    return f'{usual}; or, once somebody has read it: `code_files: {{"{view.name}": "{_digest(view)}"}}`'
+
+
+def _digest(view: View) -> str:
+    digest = hashlib.sha256()
+    for start in range(0, view.size, 1 << 20):
+        digest.update(view.data[start : start + (1 << 20)])
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _mismatch(view: View, found: Format) -> list[Finding]:
