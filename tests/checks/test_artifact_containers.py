@@ -202,6 +202,22 @@ def test_an_archive_of_two_kinds(tmp_path: Path) -> None:
     assert look(tmp_path, hidden.rstrip(b"\0"), "a.tar")
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        [("config.json", b'{"module": "builtins", "class_name": "eval"}'), ("metadata.json", b"{}")],  # Keras
+        [("schema.json", b'{"__loader__": "FunctionNode", "__module__": "os", "__class__": "system", "protocol": 2}')],  # skops
+    ],
+)
+def test_a_model_is_more_than_its_files(tmp_path: Path, files: list[tuple[str, bytes]]) -> None:
+    """To who looks at members one by one it is JSON; its loader makes what the JSON names."""
+    for name in ("m.zip", "m.keras", "m.skops", "x"):
+        assert "archive-not-allowed" in [one.rule for one in look(tmp_path, zipped(files), name)]
+    assert look(tmp_path, zipped([("m.keras", zipped(files))]), "a.zip")
+    for name in ("m.keras", "m.skops", "m.pt", "m.npz"):
+        assert look(tmp_path, zipped([("config.json", b"{}")]), name)
+
+
 def test_bytes_that_belong_to_no_member(tmp_path: Path) -> None:
     assert look(tmp_path, b"#!/bin/sh\n" + zipped(HONEST))
     assert look(tmp_path, zipped(HONEST) + b"x")

@@ -36,6 +36,9 @@ from pratique.errors import Malformed
 _VAGUE = frozenset({"text", "unknown", "empty"})
 """Contents that do not say which reader should look; the name does."""
 
+_KERAS = frozenset({"config.json", "metadata.json"})
+"""What a Keras model holds: JSON to any other reader."""
+
 _BINARY = ("safetensors", "parquet", "pickle", "torch", "npy")
 
 _NOUNS = {
@@ -133,7 +136,8 @@ def _archive(view: View, asked: Asked, budget: Budget) -> Sight:
     for label, resembles, reader in readers:
         if label in asked.formats and resembles(members):
             return reader(view, members, asked.grants)
-    if "archive" in asked.formats:
+    special = any(resembles(members) for _, resembles, _ in readers) or {member.name for member in members} >= _KERAS
+    if "archive" in asked.formats and not special and naming.is_plain_archive(view.name):
         return containers.look_at_zip(view, budget, lambda inner, left: look(inner, asked, left))
     return archives.look(view)
 

@@ -26,6 +26,9 @@ _INSTALLS = (
 )  # fmt: skip
 """Files that tell an installer what to fetch and run."""
 
+_MODELS = frozenset({".keras", ".skops", ".pt", ".pth", ".pt2", ".ckpt", ".bin", ".npz", ".model", ".ptl"})
+"""Archives whose members mean something to a loader of models."""
+
 _TEMPLATES = (".jinja", ".jinja2", ".j2")
 
 _TEXTS = (
@@ -64,6 +67,11 @@ def is_install(name: str) -> bool:
 def is_path_file(name: str) -> bool:
     """Whether Python reads a text of this name when it starts, if it lies among installed packages: it can import anything."""
     return _suffix(name) == ".pth"
+
+
+def is_plain_archive(name: str) -> bool:
+    """Whether no loader of models would take a zip archive of this name for more than its files."""
+    return _suffix(name) not in _MODELS
 
 
 def is_template(name: str) -> bool:
