@@ -4,8 +4,10 @@
     python benchmarks/benign.py sklearn xgboost -v    some of them, and why the refused ones are refused
 
 Each model is made small by its own library, fitted where it can be, and saved as people save it: by pickle in three protocols
-and by joblib with and without compression, or by torch.save in both formats. One that is refused in any form counts as refused.
-Needs scikit-learn, joblib and torch; xgboost, lightgbm, transformers and ultralytics if they are to be measured.
+and by joblib with and without compression, by torch.save in both formats, as TorchScript, or by skops. One that is refused in
+any form counts as refused.
+
+Needs scikit-learn, joblib and torch; xgboost, lightgbm, transformers, ultralytics and skops if they are to be measured.
 """
 
 # ruff: noqa: TID253
@@ -32,7 +34,7 @@ PACKS = ("joblib", "lightgbm", "sklearn", "torch-modules", "transformers", "ultr
 STATES = ("torch",)
 """For state dicts alone."""
 
-FORMATS = ("npy", "pickle", "torch")
+FORMATS = ("npy", "pickle", "skops", "torch", "torchscript")
 Model = tuple[str, Any]
 
 
@@ -113,6 +115,24 @@ def layers() -> Iterator[Model]:
                 continue
             yield name, one
             break
+
+
+def scripted() -> Iterator[Model]:
+    """Every layer that torch.jit can script and save."""
+    import torch
+
+    encoder = torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(8, 2, 8), 1)
+    for name, layer in (
+        *layers(),
+        ("an encoder", encoder),
+        ("some layers", torch.nn.Sequential(*(torch.nn.Linear(4, 4),) * 3)),
+    ):
+        try:
+            script = torch.jit.script(layer.eval())
+            script.save_to_buffer()
+        except Exception:  # hooks of lazy layers, functions without a script
+            continue
+        yield name, script
 
 
 def states() -> Iterator[Model]:
@@ -206,21 +226,31 @@ def detectors() -> Iterator[Model]:
         yield path.stem, {"epoch": -1, "model": model.half(), "ema": None, "train_args": dict(imgsz=640), "date": "2026-01-01"}
 
 
-LIBRARIES: dict[str, tuple[str, Callable[[], Iterator[Model]], tuple[str, ...], bool]] = {
-    "sklearn": ("sklearn", estimators, PACKS, False),
-    "xgboost": ("xgboost", boosters("xgboost"), PACKS, False),
-    "lightgbm": ("lightgbm", boosters("lightgbm"), PACKS, False),
-    "torch-modules": ("torch", layers, PACKS, True),
-    "torch-states": ("torch", states, STATES, True),
-    "transformers": ("transformers", trained, PACKS, True),
-    "ultralytics": ("ultralytics", detectors, PACKS, True),
+LIBRARIES: dict[str, tuple[str, Callable[[], Iterator[Model]], tuple[str, ...], str]] = {
+    "sklearn": ("sklearn", estimators, PACKS, "pickle"),
+    "xgboost": ("xgboost", boosters("xgboost"), PACKS, "pickle"),
+    "lightgbm": ("lightgbm", boosters("lightgbm"), PACKS, "pickle"),
+    "skops": ("skops", estimators, ("sklearn",), "skops"),
+    "torchscript": ("torch", scripted, (), "torchscript"),
+    "torch-modules": ("torch", layers, PACKS, "torch"),
+    "torch-states": ("torch", states, STATES, "torch"),
+    "transformers": ("transformers", trained, PACKS, "torch"),
+    "ultralytics": ("ultralytics", detectors, PACKS, "torch"),
 }
-"""What is imported, what makes the models, the packs, and whether torch.save writes them."""
+"""What is imported, what makes the models, the packs, and what writes them."""
 
 
-def saved(folder: Path, value: Any, torch_saves: bool) -> Iterator[Path]:
+def saved(folder: Path, value: Any, how: str) -> Iterator[Path]:
     """One model in every form in which people save it."""
-    if torch_saves:
+    if how == "skops":
+        importlib.import_module("skops.io").dump(value, folder / "m.skops")
+        yield folder / "m.skops"
+        return
+    if how == "torchscript":
+        value.save(str(folder / "m.pt"))
+        yield folder / "m.pt"
+        return
+    if how == "torch":
         import torch
 
         for legacy in (False, True):
@@ -237,7 +267,7 @@ def saved(folder: Path, value: Any, torch_saves: bool) -> Iterator[Path]:
         yield folder / "m.joblib"
 
 
-def refusals(value: Any, packs: tuple[str, ...], torch_saves: bool) -> list[str]:
+def refusals(value: Any, packs: tuple[str, ...], how: str) -> list[str]:
     """What is said against a model, in whatever form."""
     from pratique.checks.artifact.granting import grants
     from pratique.checks.artifact.looking import Asked, look
@@ -246,7 +276,7 @@ def refusals(value: Any, packs: tuple[str, ...], torch_saves: bool) -> list[str]
     asked = Asked(formats=FORMATS, max_json_bytes=1 << 26, max_text_bytes=1 << 26, grants=grants(packs, ()))
     said: dict[str, None] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for path in saved(Path(folder), value, torch_saves):
+        for path in saved(Path(folder), value, how):
             with opened(path, path.name) as view:
                 said |= dict.fromkeys(one.message for one in look(view, asked).findings)
     return list(said)
@@ -254,14 +284,14 @@ def refusals(value: Any, packs: tuple[str, ...], torch_saves: bool) -> list[str]
 
 def measured(library: str, verbose: bool) -> tuple[int, int]:
     """How many models of a library pass, and of how many."""
-    _, models, packs, torch_saves = LIBRARIES[library]
+    _, models, packs, how = LIBRARIES[library]
     passed = total = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, value in models():
             try:
-                said = refusals(value, packs, torch_saves)
-            except (pickle.PicklingError, AttributeError, TypeError, NotImplementedError) as error:
+                said = refusals(value, packs, how)
+            except (pickle.PicklingError, AttributeError, TypeError, NotImplementedError, ValueError) as error:
                 print(f"  {library}: {name} cannot be saved at all: {str(error)[:80]}", file=sys.stderr)
                 continue
             total += 1

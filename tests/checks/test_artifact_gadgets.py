@@ -112,9 +112,8 @@ def refused(body: bytes) -> bool:
 @pytest.mark.parametrize("library", SOURCES)
 def test_every_function_that_runs_code_is_refused_with_all_packs_together(library: str) -> None:
     functions, classes = found_in(library)
-    assert len(functions) + len(classes) >= {"stdlib": 60, "torch": 50, "accelerate": 1, "lightgbm": 1, "xgboost": 1}.get(
-        library, 3
-    ), "the search finds less than is there"
+    least = {"stdlib": 60, "torch": 50}.get(library, 3 if library in LIBRARIES else 0)
+    assert len(functions) + len(classes) >= least, "the search finds less than is there"
     for module, one in functions:
         assert refused(call(name(module, one), text("true"))), (module, one)
         assert refused(b"]" + name(module, one) + b"a"), (module, one)  # as a value, for somebody to call

@@ -10,13 +10,13 @@ when asked for, and hold plain data and what the allow-lists of the policy name:
     options: {formats: [json, text, torch], pickle_packs: [torch]}                   # state dicts
     options: {formats: [json, pickle, npy], pickle_packs: [joblib, sklearn]}         # estimators
 
-Everything else is refused, known or unknown.
+TorchScript, skops, YAML, XML and archives of any files pass when asked for, too, each by rules of its own; programs that
+somebody has read pass by their digests. Everything else is refused, known or unknown.
 
-What it does not see: what numbers do (that is for other checks); bugs in the readers of accepted formats, and in the classes
-that an allow-list names; columns and pages of Parquet (its footer is not decoded); formulas in CSV cells that a spreadsheet
-would
-run; the meaning of text; loaders that give a meaning to JSON keys which `references` does not list. Archives other than
-checkpoints and arrays are looked into only to say what is in them.
+What it does not see: what numbers do (that is for other checks); bugs in the readers of accepted formats, in PyTorch's
+operators, and in the classes that an allow-list names; columns and pages of Parquet (its footer is not decoded); formulas in
+CSV cells that a spreadsheet would run; the meaning of text; loaders that give a meaning to keys of JSON which `references`
+does not list, or to keys of YAML which `yamls` does not.
 """
 
 from __future__ import annotations
