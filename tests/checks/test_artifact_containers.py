@@ -188,6 +188,14 @@ def test_bombs(tmp_path: Path) -> None:
     assert "bomb" in look(tmp_path, nested)[-1].message
 
 
+def test_a_bomb_within_a_bomb_is_not_inflated_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second layer may take what the first has left, not two hundred times its own size."""
+    monkeypatch.setattr(containers.Budget, "of", classmethod(lambda cls, size: cls(1 << 20)))
+    inner = gzip.compress(b"x" * (900 << 10))
+    assert look(tmp_path, gzip.compress(inner), "a.txt.gz.gz") == []
+    assert look(tmp_path, zipped([(f"{number}.txt.gz", inner) for number in range(2)]))
+
+
 def test_more_files_than_anybody_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(containers.Budget, "of", classmethod(lambda cls, size: cls(1 << 30, 5)))
     assert "bomb" in look(tmp_path, zipped([(f"{number}.txt", b"x") for number in range(6)]))[-1].message

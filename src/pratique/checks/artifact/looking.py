@@ -149,7 +149,7 @@ def _odd_archive(view: View, error: Malformed) -> Finding:
 def _compressed(view: View, asked: Asked, budget: Budget) -> Sight:
     """A pickle that is compressed as a whole, as joblib does; or any file, if archives are asked for."""
     try:
-        with inflating.inflated(view) as inner:
+        with inflating.inflated(view, budget.bytes) as inner:
             found = recognising.recognise(inner.data)
             if found.name == "pickle" and "pickle" in asked.formats:
                 return pickles.look(inner, asked.grants)
