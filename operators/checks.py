@@ -27,6 +27,7 @@ class ScanArtifactOperator(CheckOperator):
         formats: Sequence[str] = ("csv", "json", "parquet", "safetensors", "text"),
         pickle_packs: Sequence[str] = (),
         pickle_globals: Sequence[str] = (),
+        code_files: Mapping[str, Any] | None = None,
         max_json_bytes: int = 67108864,
         max_text_bytes: int = 67108864,
         kind: str = "model",
@@ -40,11 +41,15 @@ class ScanArtifactOperator(CheckOperator):
         Args:
             artifact: a local path or any fsspec URI, or another task's output.
             formats: Formats that are allowed. `pickle`, `torch` (checkpoints) and `npy` (.npy and .npz) hold pickles: of
-                plain data, and of what `pickle_packs` and `pickle_globals` allow.
+                plain data, and of what `pickle_packs` and `pickle_globals` allow. `torchscript` holds a program of operators
+                that only compute. `archive` (zip, tar, and files compressed one by one) holds files, which are looked at like
+                those beside it. `yaml` is configurations (Hydra, NeMo, MLflow's MLmodel), `xml` is PMML and OpenVINO.
             pickle_packs: Allow-lists for pickles: whatever they name may be imported. `torch` for state dicts, `sklearn` and
                 `joblib` for estimators.
-            pickle_globals: Single globals that pickles may import, with their roles: `new acme.nets.Net`. Roles: call, new,
-                ref, state, items, pairs.
+            pickle_globals: Single globals that pickles, skops and YAML may import, with their roles: `new acme.nets.Net`.
+                Roles: call, new, ref, state, items, pairs.
+            code_files: Programs that somebody has read, by their paths in the artifact, each with its digest:
+                `{modeling_x.py: "sha256:..."}`. They pass as long as they are these to the last byte.
             max_json_bytes: Largest JSON document. Tokenizers of large vocabularies take about 35 MB.
             max_text_bytes: Largest text file. CSV and JSON Lines are bounded by the line instead.
             kind: what the artifact is: model or dataset.
@@ -57,6 +62,7 @@ class ScanArtifactOperator(CheckOperator):
             "formats": formats,
             "pickle_packs": pickle_packs,
             "pickle_globals": pickle_globals,
+            "code_files": code_files,
             "max_json_bytes": max_json_bytes,
             "max_text_bytes": max_text_bytes,
         }

@@ -10,16 +10,13 @@ from __future__ import annotations
 import ast
 import math
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from pratique.checking import Finding
 from pratique.checks.artifact import machine, pickles, zips
 from pratique.checks.artifact.granting import NOTHING, Grants
 from pratique.checks.artifact.rules import finding
-from pratique.checks.artifact.viewing import Bytes, Sight, View, mapped, shown
+from pratique.checks.artifact.viewing import Bytes, Sight, View, shown
 from pratique.errors import Malformed
 
 MAGIC = b"\x93NUMPY"
@@ -45,7 +42,7 @@ def look_at_archive(view: View, members: list[zips.Member], grants: Grants = NOT
     for member in members:
         where = f"{view.name}, member {shown(member.name)}"
         try:
-            with inflated(view.data, member) as (data, start, end):
+            with zips.opened(view.data, member) as (data, start, end):
                 found, count = _array(where, data, start, end, grants)
         except Malformed as error:
             found, count = [_malformed(where, str(error))], 0
@@ -133,22 +130,6 @@ def _field(field: Any, depth: int) -> int | None:
     if not _is_shape(field[2]):
         raise Malformed("a type with a field that is none")
     return size * math.prod(field[2])
-
-
-@contextmanager
-def inflated(data: Bytes, member: zips.Member) -> Iterator[tuple[Bytes, int, int]]:
-    """A member's bytes where they lie, or inflated into a file of no name, and where they begin and end."""
-    if member.method == zips.STORED:
-        for _ in zips.blocks(data, member):
-            pass
-        yield data, member.start, member.end
-        return
-    with tempfile.TemporaryFile(prefix="pratique-") as file:
-        for block in zips.blocks(data, member):
-            file.write(block)
-        file.flush()
-        with mapped(file) as inner:
-            yield inner, 0, len(inner)
 
 
 def _malformed(name: str, message: str) -> Finding:

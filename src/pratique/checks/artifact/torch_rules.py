@@ -56,6 +56,15 @@ def view(stack: Stack, op: Op, value: Made) -> None:
     _ensure_within(_given(value, 4), None)
 
 
+def lazy_hook(stack: Stack, op: Op, value: Made) -> None:
+    """getattr(layer, "_infer_parameters"): how a method of a layer that has no weights yet is written. Nothing else is."""
+    given = value.arguments.items if value.arguments else []
+    owner = given[0].origin if len(given) == 2 and isinstance(given[0], Made) else None
+    lazy = owner is not None and owner.module.startswith("torch.nn.modules.") and owner.name.startswith("Lazy")
+    if not lazy or stack.text(given[1]) not in ("_infer_parameters", "_lazy_load_hook"):
+        raise Objection("for something else than a hook of a lazy layer")
+
+
 def view_of_bytes(stack: Stack, op: Op, value: Made) -> None:
     """_rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype, ...)."""
     given = _given(value, 7)
