@@ -33,7 +33,7 @@ VERIFICATION_SUMMARY = "https://slsa.dev/verification_summary/v1"
 TRANSFER_LEARNING = "urn:pratique:build:transfer-learning:v1"
 """SLSA buildType of our training records."""
 
-NEUTRALISE = "urn:pratique:build:neutralise:v1"
+NEUTRALISE: Literal["urn:pratique:build:neutralise:v1"] = "urn:pratique:build:neutralise:v1"
 """SLSA buildType of records of a model that was written again in a format which cannot carry code (`neutralising`)."""
 
 BuildType = Literal["urn:pratique:build:transfer-learning:v1", "urn:pratique:build:neutralise:v1"]
