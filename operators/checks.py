@@ -28,6 +28,8 @@ class ScanArtifactOperator(CheckOperator):
         pickle_packs: Sequence[str] = (),
         pickle_globals: Sequence[str] = (),
         code_files: Mapping[str, Any] | None = None,
+        onnx_domains: Sequence[str] = (),
+        templates: str = "refuse",
         max_json_bytes: int = 67108864,
         max_text_bytes: int = 67108864,
         kind: str = "model",
@@ -50,6 +52,9 @@ class ScanArtifactOperator(CheckOperator):
                 Roles: call, new, ref, state, items, pairs.
             code_files: Programs that somebody has read, by their paths in the artifact, each with its digest:
                 `{modeling_x.py: "sha256:..."}`. They pass as long as they are these to the last byte.
+            onnx_domains: Domains of operators beside ONNX's own (`com.microsoft`), for runtimes that have these built in.
+            templates: Jinja in JSON (`chat_template`) and in `.jinja` files: `refuse` it, or let pass what an allow-list has
+                `vetted`.
             max_json_bytes: Largest JSON document. Tokenizers of large vocabularies take about 35 MB.
             max_text_bytes: Largest text file. CSV and JSON Lines are bounded by the line instead.
             kind: what the artifact is: model or dataset.
@@ -63,6 +68,8 @@ class ScanArtifactOperator(CheckOperator):
             "pickle_packs": pickle_packs,
             "pickle_globals": pickle_globals,
             "code_files": code_files,
+            "onnx_domains": onnx_domains,
+            "templates": templates,
             "max_json_bytes": max_json_bytes,
             "max_text_bytes": max_text_bytes,
         }

@@ -19,6 +19,8 @@ def scan_artifact(
     pickle_packs: Optional[list[str]] = None,
     pickle_globals: Optional[list[str]] = None,
     code_files: Optional[dict[str, Any]] = None,
+    onnx_domains: Optional[list[str]] = None,
+    templates: str = "refuse",
     max_json_bytes: int = 67108864,
     max_text_bytes: int = 67108864,
     policy: Optional[str] = None,
@@ -50,6 +52,10 @@ def scan_artifact(
             call, new, ref, state, items, pairs. Default: .
         code_files: Programs that somebody has read, by their paths in the artifact, each with its digest: `{modeling_x.py:
             "sha256:..."}`. They pass as long as they are these to the last byte.
+        onnx_domains: Domains of operators beside ONNX's own (`com.microsoft`), for runtimes that have these built in.
+            Default: .
+        templates: Jinja in JSON (`chat_template`) and in `.jinja` files: `refuse` it, or let pass what an allow-list has
+            `vetted`.
         max_json_bytes: Largest JSON document. Tokenizers of large vocabularies take about 35 MB.
         max_text_bytes: Largest text file. CSV and JSON Lines are bounded by the line instead.
         policy: Path of a policy in the step's file system that asks the question, instead of all options here.
@@ -69,6 +75,8 @@ def scan_artifact(
         "pickle_packs": pickle_packs,
         "pickle_globals": pickle_globals,
         "code_files": code_files,
+        "onnx_domains": onnx_domains,
+        "templates": templates,
         "max_json_bytes": max_json_bytes,
         "max_text_bytes": max_text_bytes,
     }
