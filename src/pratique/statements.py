@@ -30,7 +30,7 @@ STATEMENT = "https://in-toto.io/Statement/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 PROVENANCE = "https://slsa.dev/provenance/v1"
 VERIFICATION_SUMMARY = "https://slsa.dev/verification_summary/v1"
-TRANSFER_LEARNING = "urn:pratique:build:transfer-learning:v1"
+TRANSFER_LEARNING: Literal["urn:pratique:build:transfer-learning:v1"] = "urn:pratique:build:transfer-learning:v1"
 """SLSA buildType of our training records."""
 
 NEUTRALISE: Literal["urn:pratique:build:neutralise:v1"] = "urn:pratique:build:neutralise:v1"
