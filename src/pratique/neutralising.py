@@ -43,7 +43,7 @@ _MOST_TIMES = 8
 _INDEX = ".bin.index.json"
 _LARGEST_INDEX = 64 << 20
 _TURNED = frozenset({"torch", "npy"})
-_REFUSED = frozenset({"pickle", "compressed", "archive"})
+_REFUSED = frozenset({"pickle", "compressed", "archive", "tar"})
 _CODES: dict[int, Any] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 """struct codes of unsigned integers: elements are moved as they are, never understood."""
 

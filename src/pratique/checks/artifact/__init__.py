@@ -125,7 +125,7 @@ class ArtifactOptions(Options):
         return [f"{name}@{packs.pack(name).digest}" for name in names]
 
 
-@check("artifact", version="2", kinds=("model", "dataset"), options=ArtifactOptions, rules=MEANINGS, measures=MEASURES)
+@check("artifact", version="3", kinds=("model", "dataset"), options=ArtifactOptions, rules=MEANINGS, measures=MEASURES)
 def artifact(artifact: Artifact, options: ArtifactOptions) -> Report:
     """Whether any file can carry code, or is of a format that nobody asked for."""
     chosen = options.model_dump(exclude={"pickle_packs", "pickle_globals"})

@@ -13,6 +13,7 @@ from pratique.checks.artifact import (
     bundles,
     containers,
     gguf,
+    hdf5,
     inflating,
     jsons,
     keras,
@@ -274,6 +275,10 @@ def _polyglot(view: View, found: Format, form: str) -> list[Finding]:
         hidden.append("a pickle to whoever reads it from the beginning")
     if (found.name in (*_BINARY, "compressed", "tar") or form == "raw") and archives.ends_like_one(view.data):
         hidden.append("a zip archive to whoever reads it from the end")
+    if found.name not in ("tar", "torch") and torches.is_tar(view.data):  # torch says so itself
+        hidden.append("a tar archive, which torch.load opens before anything else")
+    if found.name not in ("hdf5", "archive", "tar") and hdf5.hides_in(view.data):  # archives: each member is looked at
+        hidden.append("HDF5 to whoever skips a block of the user's")
     return [finding("polyglot", view.name, f"this file is {found.noun}, and {what}") for what in hidden]
 
 

@@ -37,7 +37,7 @@ def resembles(data: Bytes) -> bool:
 def look_at_legacy(view: View, grants: Grants = NOTHING) -> Sight:
     """Read five pickles in a row, and the storages behind them."""
     readings, findings = legacy(view.name, view.data, 0, view.size, grants)
-    if _is_tar(view.data):
+    if is_tar(view.data):
         findings.append(_malformed(view.name, "it is a tar archive as well, and PyTorch would read that"))
     return Sight(findings=tuple(findings), counts={"pickle_globals": sum(one.used for one in readings)})
 
@@ -164,7 +164,7 @@ def _ensure_raw(data: Bytes, position: int, end: int, readings: list[Reading]) -
         raise Malformed(f"{end - position:,} bytes behind its storages, or {len(storages):,} storages that are not there")
 
 
-def _is_tar(data: Bytes) -> bool:
+def is_tar(data: Bytes) -> bool:
     """Whether a reader of tar archives would take the first 512 bytes for a header: its checksum is right."""
     head = data[:512]
     digits = head[148:156].strip(b" \0")
