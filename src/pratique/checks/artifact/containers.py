@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pratique.checking import Finding
-from pratique.checks.artifact import inflating, zips
+from pratique.checks.artifact import archives, inflating, zips
 from pratique.checks.artifact.rules import finding
 from pratique.checks.artifact.viewing import Bytes, Sight, View, mapped
 from pratique.errors import ArtifactRefused, Malformed
@@ -83,7 +83,9 @@ def look_at_tar(view: View, budget: Budget, look: Look) -> Sight:
     """Every member of a tar archive."""
     sum_ = _Sum(view.name)
     names = Names(Limits(files=MAX_FILES, bytes=MAX_BYTES), "it")
-    reader = Reader(_Stream(view.data), "it")
+    stream = _Stream(view.data)
+    reader = Reader(stream, "it")
+    zipped: set[int] = set()
     extended = Extended()
     try:
         while (block := reader.header()) and not sum_.enough:
@@ -101,12 +103,16 @@ def look_at_tar(view: View, budget: Budget, look: Look) -> Sight:
                     names.folder(name.rstrip("/"))
                 continue
             budget.take(size)
+            if view.data[stream.at : stream.at + 4] in archives.MAGICS:
+                zipped.add(stream.at + size)
             sum_.add(_entry(reader, f"{view.name}/{names.file(name, size)}", size, budget, look))
             reader.skip_padding(size)
         if not sum_.enough:
             if extended.seen:
                 raise Malformed("it ends after a header about an entry that is not there")
             reader.ensure_over()
+            if archives.ends_like_one(view.data, zipped):
+                sum_.add(_also_zip(view.name))
     except (Malformed, ArtifactRefused) as error:
         sum_.refuse(str(error))
     return sum_.sight()
@@ -144,15 +150,20 @@ def _deeper(view: View, budget: Budget, look: Look) -> Sight:
         budget.depth -= 1
 
 
+def _also_zip(name: str) -> Sight:
+    message = "this file is a tar archive, and a zip archive to whoever reads it from the end"
+    return Sight(findings=(finding("polyglot", name, message),))
+
+
 class _Stream:
     """A mapped file as something to read from."""
 
     def __init__(self, data: Bytes) -> None:
-        self._data, self._at = data, 0
+        self._data, self.at = data, 0
 
     def read(self, size: int, /) -> bytes:
-        block = self._data[self._at : self._at + size]
-        self._at += len(block)
+        block = self._data[self.at : self.at + size]
+        self.at += len(block)
         return block
 
 

@@ -273,7 +273,7 @@ def _polyglot(view: View, found: Format, form: str) -> list[Finding]:
     hidden = []
     if found.name in _ON_REQUEST | {"safetensors", "parquet", "tar"} and pickles.hides_in(view.data):
         hidden.append("a pickle to whoever reads it from the beginning")
-    if (found.name in (*_BINARY, "compressed", "tar") or form == "raw") and archives.ends_like_one(view.data):
+    if (found.name in (*_BINARY, "compressed") or form == "raw") and archives.ends_like_one(view.data):
         hidden.append("a zip archive to whoever reads it from the end")
     if found.name not in ("tar", "torch") and torches.is_tar(view.data):  # torch says so itself
         hidden.append("a tar archive, which torch.load opens before anything else")
