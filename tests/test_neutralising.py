@@ -221,3 +221,41 @@ def _payload(bundle: bytes) -> bytes:
     import base64
 
     return base64.b64decode(json.loads(bundle)["dsseEnvelope"]["payload"])
+
+
+def test_lineage_and_trace_follow_the_record(tmp_path: Path) -> None:
+    """From the safetensors to the pickle that they were, which must be cleared; nobody takes the record for a training's."""
+    from datetime import datetime, timedelta, timezone
+
+    from pratique import checking, signing, tracing
+    from pratique.artifacts import open_artifact
+    from pratique.checks.lineage import lineage
+    from pratique.statements import Clearance
+
+    trainer, gate, store = KeySigner.generate(), KeySigner.generate(), Store(str(tmp_path / "store"))
+    source = folder_of(tmp_path / "in", {"w.pt": saved({"w": torch.ones(2)})})
+    done = neutralise(source, tmp_path / "out", signer=trainer, store=store)
+
+    trust = {"trainer": trainer.trusted("trainer"), "gate": gate.trusted("gate")}
+    setting = checking.Setting(base=tmp_path, store=store.uri, trust=trust)
+
+    def rules(**more: Any) -> list[str]:
+        options = checking.options_for(lineage, {"trainers": ["trainer"], "gates": ["gate"], **more}, setting)
+        found = checking.run(lineage, open_artifact(tmp_path / "out"), options).findings
+        assert all("training record names" not in one.message for one in found)
+        return [one.rule for one in found]
+
+    assert rules() == ["no-dataset", "base-not-cleared"]
+    now = datetime.now(timezone.utc)
+    clearance = Clearance(
+        subject=done.source, kind="model", verifier=f"urn:pratique:gate:{gate.trusted().fingerprint}", resource_uri="in",
+        policy_digest="sha256:" + "5" * 64, evidence=("sha256:" + "5" * 64,), levels=("PRATIQUE_SHAPE",), made_at=now,
+        expires=now + timedelta(days=7),
+    )  # fmt: skip
+    store.add("clearances", done.source, signing.sign(clearance.statement(), signing.INTOTO, gate))
+    assert rules() == ["no-dataset"], "it says nothing of datasets, so who requires them is not content"
+    assert rules(require_dataset=False) == []
+
+    seen = tracing.trace(tracing.chart(store, [trust["trainer"]]), done.source.digest)
+    assert [step.digest for step in seen.downstream] == [done.subject.digest]
+    assert store.uri and tracing.chart(store, [trust["gate"]]).names.get(done.subject.digest) is None
