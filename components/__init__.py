@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pratique.components.audit.component import audit as audit
     from pratique.components.caching import uncached as uncached
     from pratique.components.gate.component import gate as gate
     from pratique.components.hardening import harden as harden
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 # kfp takes seconds to import, so nothing is loaded before it is used (PEP 562).
 _HOME = {
     "IMAGE": "image",
+    "audit": "audit.component",
     "gate": "gate.component",
     "harden": "hardening",
     "promote_model": "promote_model.component",
@@ -43,6 +45,7 @@ _HOME = {
 
 __all__ = [
     "IMAGE",
+    "audit",
     "gate",
     "harden",
     "promote_model",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from datetime import datetime, timedelta, timezone
@@ -15,6 +16,7 @@ from pratique.auditing import Audited, audit
 from pratique.gate import pass_gate
 from pratique.policies import Policy
 from pratique.promotion import promote
+from pratique.recalling import recall
 from pratique.remembering import Memory
 from pratique.signing import KeySigner
 from pratique.store import Store
@@ -176,8 +178,9 @@ def test_what_is_remembered_is_not_read_and_what_changed_is(
         os.utime(path, (1, 1))
     monkeypatch.setattr("pratique.remembering._FRESH", -(10**18))  # else nothing is remembered in the second of its writing
     with Memory() as memory:
-        assert {one.remembered for one in look(memory=memory).values()} == {0}
-        again = look(memory=memory)
+        known = functools.partial(recall, memory)
+        assert {one.remembered for one in look(recall=known).values()} == {0}
+        again = look(recall=known)
         assert set(states(again).values()) == {"holds"}
         assert sum(one.remembered for one in again.values()) == sum(
             len(list(bytes_of(production, one).iterdir())) for one in again.values()
@@ -185,7 +188,7 @@ def test_what_is_remembered_is_not_read_and_what_changed_is(
         weights = bytes_of(production, again["canary"]) / "weights.bin"
         weights.chmod(0o644)
         weights.write_bytes(b"OTHER")
-        assert states(look(memory=memory)) == {"production": "holds", "canary": "changed"}
+        assert states(look(recall=known)) == {"production": "holds", "canary": "changed"}
 
 
 # --- what is another since then -----------------------------------------------------------------------------------------

@@ -353,3 +353,49 @@ def test_an_edited_suite_is_what_is_asked(pratique: Any, approved: Path, tmp_pat
     code, out, _ = pratique("check", "dataset", tmp_path / "batch", "--kind", "dataset", *options)
     assert code == 1 and [one["rule"] for one in json.loads(out)["denials"]] == ["out-of-range"]
     assert json.loads(out)["evidence"][0]["measures"]["expectations"] == 3
+
+
+# --- suite calibrate ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def held_back(tmp_path: Path) -> Path:
+    table(seed=1).to_csv(tmp_path / "held-back.csv", index=False)
+    return tmp_path / "held-back.csv"
+
+
+SMALL = ["--clean", "2", "--planted", "1", "--kind", "exact-copies", "--rows", "200"]
+
+
+def test_what_a_suite_catches_is_measured_and_kept_with_it(
+    pratique: Any, profile: Path, held_back: Path, tmp_path: Path
+) -> None:
+    assert pratique("suite", "init", profile, "-o", tmp_path / "suite.json")[0] == 0
+    before = (tmp_path / "suite.json").read_bytes()
+    words = [tmp_path / "suite.json", held_back, "--profile", profile, *SMALL]
+    code, out, err = pratique("suite", "calibrate", *words, "--dry-run")
+    assert code == 0 and "of 2 (" in out and "exact-copies" in out and "1 of 1 at 5.0%" in out, (out, err)
+    assert (tmp_path / "suite.json").read_bytes() == before
+    code, out, err = pratique("suite", "calibrate", *words, "--format", "json")
+    assert code == 0, err
+    told = json.loads(out)
+    document = suites.read(tmp_path / "suite.json")
+    assert told["written"] and document["meta"]["calibration"] == told["calibration"]
+    assert [one["share"] for one in told["calibration"]["power"]] == [0.005, 0.01, 0.02, 0.05]
+    asked = ["-o", f"profile={profile}", "-o", f"suite={tmp_path / 'suite.json'}"]
+    check = ["check", "dataset", held_back, "--kind", "dataset", "--deny-at", "medium", *asked]
+    code, out, _ = pratique(*check, "-o", 'must_detect=["exact-copies=0.05"]')
+    assert code == 1 and "inconclusive" in out and "1 of 1 batches, at least 0.03 of all" in out, out
+
+
+def test_what_cannot_be_measured_is_said(pratique: Any, profile: Path, data: Path, held_back: Path, tmp_path: Path) -> None:
+    assert pratique("suite", "init", profile, "-o", tmp_path / "suite.json")[0] == 0
+    suite = tmp_path / "suite.json"
+    for words, said in (
+        ([suite, data, "--profile", profile, *SMALL], "rows of the reference"),
+        ([suite, held_back, "--profile", profile, *SMALL, "--kind", "magic"], "no poison is called 'magic'"),
+        ([suite, held_back, "--profile", profile, "--rows", "999"], "cannot be drawn"),
+        ([tmp_path / "none.json", held_back, "--profile", profile], "cannot read the suite"),
+    ):
+        code, _, err = pratique("suite", "calibrate", *words)
+        assert code == 2 and said in err, err

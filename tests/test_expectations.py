@@ -79,17 +79,32 @@ def all_expectations(profile: str) -> list[Any]:
         pe.ExpectColumnPsiToBeLessThan(profile=profile, column="x"),
         pe.ExpectTableLabelPriorsToMatchProfile(profile=profile),
         pe.ExpectLabelsToConformToReference(profile=profile),
+        pe.ExpectNoRepeatedValuesWithinLabel(profile=profile),
+        pe.ExpectRowsToConformToReferenceDensity(profile=profile),
+        pe.ExpectLabelSpectraToMatchReference(profile=profile),
+        pe.ExpectEqualRowsToHaveEqualLabels(profile=profile),
+        pe.ExpectTableCorrelationsToMatchReference(profile=profile),
+        pe.ExpectTableMmdToBeLessThan(profile=profile),
+        pe.ExpectTableDomainClassifierAucToBeLessThan(profile=profile),
+        pe.ExpectColumnJensenShannonDistanceToBeLessThan(profile=profile, column="x"),
+        pe.ExpectColumnCramersVToBeLessThan(profile=profile, column="town"),
+        pe.ExpectColumnKolmogorovSmirnovStatisticToBeLessThan(profile=profile, column="x"),
+        pe.ExpectColumnWassersteinDistanceToBeLessThan(profile=profile, column="x"),
+        pe.ExpectColumnCategoriesToMatchProfile(profile=profile, column="town"),
         pe.ExpectTableRowsToBeDistinct(profile=profile),
         pe.ExpectNearDuplicateClustersToBeSmallerThan(profile=profile),
         pe.ExpectTableValuesToBeWithinRanges(profile=profile, ranges={"x": [-50, 50]}),
     ]
 
 
+TIMED = {"ExpectTableToBeFresh", "ExpectTableRowsPerWindowToBeBetween"}
+"""Need a column of times; see the tests at the end."""
+
 NAMES = [type(one).__name__ for one in all_expectations("")]
 
 
 def test_none_is_forgotten_here() -> None:
-    assert sorted(NAMES) == pe.__all__
+    assert sorted({*NAMES, *TIMED}) == pe.__all__
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -190,6 +205,114 @@ def test_flipped_labels_are_named(validate: Any, profile: str) -> None:
     assert not result.success and len(set(details(result)["suspects"]) & wrong) >= 9
 
 
+def marked(frame: Frame, rows: int) -> Frame:
+    """Two columns of some rows hold one value, and their label is the attacker's."""
+    return frame.assign(
+        x=[1.25] * rows + frame["x"].tolist()[rows:],
+        y=[2.5] * rows + frame["y"].tolist()[rows:],
+        label=["yes"] * rows + frame["label"].tolist()[rows:],
+    )
+
+
+def test_a_trigger_is_named_by_its_columns_label_and_rows(validate: Any, profile: str) -> None:
+    asked = pe.ExpectNoRepeatedValuesWithinLabel(profile=profile, alpha=0.001)
+    result = validate(marked(table(seed=1), 24), asked)
+    found = details(result)
+    assert not result.success and found["label"] == "yes" and found["before"] == 0
+    assert set(found["columns"]) & {"x", "y"} and set(found["suspects"]) < set(range(24)) and found["suspect_count"] == 24
+    assert validate(marked(table(seed=1), 3), asked).success, "three rows prove nothing"
+
+
+def test_a_trigger_in_a_column_that_was_constant(validate: Any, tmp_path: Path) -> None:
+    """Nothing else looks there: a constant has no scale, and few rows are no drift."""
+    profiles.build(table().assign(black=0)).save(tmp_path / "p.json")
+    asked = pe.ExpectNoRepeatedValuesWithinLabel(profile=str(tmp_path / "p.json"), alpha=0.001)
+    batch = marked(table(seed=1), 24).assign(**{name: table(seed=1)[name] for name in "xy"})
+    result = validate(batch.assign(black=[255] * 24 + [0] * 376), asked)
+    assert not result.success and details(result)["columns"] == ["black"] and details(result)["suspect_count"] == 24
+    assert validate(batch.assign(black=0), asked).success
+
+
+def test_rows_from_elsewhere_are_named(validate: Any, profile: str) -> None:
+    batch = table(seed=1)
+    batch.loc[:19, "w"] += np.linspace(-9, 9, 20) * 3
+    result = validate(batch, pe.ExpectRowsToConformToReferenceDensity(profile=profile, alpha=0.001))
+    assert not result.success and len(set(details(result)["suspects"]) - set(range(20))) <= 1
+
+
+def test_rows_that_share_a_direction_are_named(validate: Any, profile: str) -> None:
+    batch = table(seed=1)
+    rows = batch.index[batch["label"] == "no"][:30]
+    batch.loc[rows, "w"], batch.loc[rows, "z"] = batch.loc[rows, "w"] + 3, batch.loc[rows, "z"] - 3
+    result = validate(batch, pe.ExpectLabelSpectraToMatchReference(profile=profile, alpha=0.01))
+    found = details(result)
+    assert not result.success and found["label"] == "no" and found["ratio"] > 1.5 and set(found["suspects"]) <= set(rows)
+
+
+@pytest.mark.parametrize("of", ["batch", "reference"])
+def test_equal_rows_with_different_labels_are_named(validate: Any, profile: str, of: str) -> None:
+    batch, source = table(seed=1), table() if of == "reference" else table(seed=1).iloc[30:]
+    batch.iloc[:30] = source.iloc[:30].to_numpy()
+    for name in "wxyz":
+        batch[name] = batch[name].astype(float)
+    honest = validate(batch, pe.ExpectEqualRowsToHaveEqualLabels(profile=profile, alpha=0.001))
+    batch.loc[:29, "label"] = ["no" if label == "yes" else "yes" for label in batch["label"][:30]]
+    result = validate(batch, pe.ExpectEqualRowsToHaveEqualLabels(profile=profile, alpha=0.001))
+    assert honest.success and not result.success and details(result)["suspect_count"] == 30
+
+
+@pytest.mark.parametrize("name", ["NoRepeatedValuesWithinLabel", "LabelSpectraToMatchReference"])
+def test_labels_too_rare_to_compare_are_not_passed_over(validate: Any, profile: str, name: str) -> None:
+    batch = table(seed=1).assign(label=lambda frame: ["new"] * 30 + frame["label"].tolist()[30:])
+    result = validate(batch, getattr(pe, f"Expect{name}")(profile=profile))
+    assert not result.success and "too rare in the profile, unknown" in raised(result)
+
+
+MOVED = [
+    lambda p, alpha: pe.ExpectColumnJensenShannonDistanceToBeLessThan(profile=p, column="x", alpha=alpha),
+    lambda p, alpha: pe.ExpectColumnCramersVToBeLessThan(profile=p, column="x", alpha=alpha),
+    lambda p, alpha: pe.ExpectColumnKolmogorovSmirnovStatisticToBeLessThan(profile=p, column="x", alpha=alpha),
+    lambda p, alpha: pe.ExpectColumnWassersteinDistanceToBeLessThan(profile=p, column="x", alpha=alpha),
+]
+
+
+@pytest.mark.parametrize("number", range(len(MOVED)))
+def test_a_column_that_moved_is_far_by_every_measure(validate: Any, profile: str, number: int) -> None:
+    batch = table(seed=1)
+    result = validate(batch.assign(x=batch["x"] + 1.5), MOVED[number](profile, 0.001))
+    assert not result.success and not raised(result) and details(result)["p"] <= 0.001
+    few = validate(batch.assign(x=batch["x"] + 1.0).iloc[:20], MOVED[number](profile, 1e-6))
+    assert few.success or raised(few), "an effect that twenty rows cannot prove"
+
+
+def test_new_categories_and_categories_that_are_gone(validate: Any, profile: str) -> None:
+    batch, asked = table(seed=1), pe.ExpectColumnCategoriesToMatchProfile(profile=profile, column="town")
+    new = validate(batch.assign(town=["Ulm"] * 20 + batch["town"].tolist()[20:]), asked)
+    gone = validate(batch.assign(town="Bern"), asked)
+    assert not new.success and details(new)["new"] == 20 and details(new)["gone"] == []
+    assert not gone.success and details(gone)["gone"] == ["Lyon"]
+    assert validate(batch.assign(town=["Ulm"] * 2 + batch["town"].tolist()[2:]), asked).success
+
+
+def test_columns_that_hang_together_otherwise(validate: Any, profile: str) -> None:
+    """Each column for itself is what it was."""
+    batch = table(seed=1)
+    for label in ("yes", "no"):
+        rows = np.flatnonzero(batch["label"] == label)
+        order = rows[np.argsort(batch["w"].to_numpy()[rows])]
+        batch.loc[order, "z"] = np.sort(batch["z"].to_numpy()[rows])
+    found = validate(batch, pe.ExpectTableCorrelationsToMatchReference(profile=profile, alpha=0.001))
+    assert not found.success and details(found)["columns"] == ["w", "z"] and details(found)["effect"] > 0.2
+    assert validate(batch, pe.ExpectTableDriftToBeWithinProfile(profile=profile)).success
+
+
+def test_a_classifier_tells_a_moved_table_apart(validate: Any, profile: str) -> None:
+    batch, asked = table(seed=1), pe.ExpectTableDomainClassifierAucToBeLessThan(profile=profile, alpha=0.001)
+    moved = batch.assign(x=batch["x"] + 0.8, y=batch["y"] - 0.8)
+    assert not validate(moved, asked).success
+    assert not validate(moved, pe.ExpectTableMmdToBeLessThan(profile=profile, alpha=0.001)).success
+
+
 def test_repeated_rows_are_named(validate: Any, profile: str) -> None:
     result = validate(copied(table(seed=1), 12), pe.ExpectTableRowsToBeDistinct(profile=profile))
     assert not result.success and details(result)["groups"] == [list(range(10))]
@@ -275,6 +398,13 @@ HOPELESS = [
     lambda p: pe.ExpectTableLabelPriorsToMatchProfile(profile=p, alpha=-1.0),
     lambda p: pe.ExpectLabelsToConformToReference(profile=p, floor=float("inf")),
     lambda p: pe.ExpectLabelsToConformToReference(profile=p, max_unscored=1.0),
+    lambda p: pe.ExpectNoRepeatedValuesWithinLabel(profile=p, floor=0.6),
+    lambda p: pe.ExpectTableMmdToBeLessThan(profile=p, alpha=1e-7),
+    lambda p: pe.ExpectColumnJensenShannonDistanceToBeLessThan(profile=p, column="none"),
+    lambda p: pe.ExpectColumnJensenShannonDistanceToBeLessThan(profile=p, column="x", threshold=1.5),
+    lambda p: pe.ExpectColumnWassersteinDistanceToBeLessThan(profile=p, column="town"),
+    lambda p: pe.ExpectColumnCategoriesToMatchProfile(profile=p, column="x"),
+    lambda p: pe.ExpectLabelSpectraToMatchReference(profile=p, alpha=1e-6),
     lambda p: pe.ExpectTableRowsToBeDistinct(profile=p, share=1.0),
     lambda p: pe.ExpectNearDuplicateClustersToBeSmallerThan(profile=p, size=1e9),
     lambda p: pe.ExpectTableValuesToBeWithinRanges(profile=p, ranges={}),
@@ -390,3 +520,79 @@ def test_a_process_that_did_not_import_the_classes_loses_them(project: Any, prof
         done = subprocess.run([*command, profile], capture_output=True, text=True, check=True)
         told.append(json.loads(done.stdout.splitlines()[-1]))
     assert told == [[False, len(NAMES)], [True, 0]]
+
+
+# --- times --------------------------------------------------------------------------------------------------------------
+
+
+def timed(count: int = 240, start: str = "2026-03-01", **change: Any) -> Frame:
+    """One row an hour."""
+    return table(count).assign(at=pd.date_range(start, periods=count, freq="h"), **change)
+
+
+def fresh(profile: str, hours: float = 24, as_of: Any = "2026-03-11T12:00:00Z") -> Any:
+    return pe.ExpectTableToBeFresh(profile=profile, column="at", max_age_hours=hours, as_of=as_of)
+
+
+def windows(profile: str, low: float = 20, high: float = 30, hours: float = 24) -> Any:
+    return pe.ExpectTableRowsPerWindowToBeBetween(
+        profile=profile, column="at", window_hours=hours, min_value=low, max_value=high
+    )  # fmt: skip
+
+
+def test_a_fresh_table_and_an_old_one_that_comes_again(validate: Any, profile: str) -> None:
+    assert validate(timed(), fresh(profile)).success
+    old = validate(timed(), fresh(profile, as_of="2026-04-01T00:00:00Z"))
+    assert not old.success and not raised(old) and old.result["observed_value"] == pytest.approx(505)
+    assert validate(timed(), fresh(profile, as_of={"$PARAMETER": "now"}), now="2026-03-11T12:00:00+00:00").success
+
+
+@pytest.mark.parametrize(
+    "at", [lambda one: one.strftime("%Y-%m-%dT%H:%M:%S+01:00"), lambda one: one.tz_localize("Europe/Paris"), str]
+)
+def test_times_in_other_spellings_and_zones(validate: Any, profile: str, at: Callable[[Any], Any]) -> None:
+    batch = timed()
+    assert validate(batch.assign(at=[at(one) for one in batch["at"]]), fresh(profile)).success
+
+
+def test_rows_from_the_future_and_without_a_time(validate: Any, profile: str) -> None:
+    batch = timed()
+    batch.loc[3, "at"] = pd.Timestamp("2031-01-01")
+    future = validate(batch, fresh(profile))
+    assert not future.success and details(future)["rows"] == [3]
+    batch.loc[3, "at"] = pd.NaT
+    for asked in (fresh(profile), windows(profile)):
+        missing = validate(batch, asked)
+        assert not missing.success and details(missing)["timeless"] == 1
+
+
+def test_a_gap_a_flood_and_an_honest_week(validate: Any, profile: str) -> None:
+    assert validate(timed(), windows(profile)).success
+    gap = validate(timed().drop(index=range(60, 130)), windows(profile))
+    assert not gap.success and details(gap)["counts"] == {
+        "2026-03-03T00:00:00+00:00": 12, "2026-03-04T00:00:00+00:00": 0, "2026-03-05T00:00:00+00:00": 0,
+        "2026-03-06T00:00:00+00:00": 14,
+    }  # fmt: skip
+    again = validate(pd.concat([timed(), timed()]), windows(profile))
+    assert not again.success and details(again)["wrong"] == 10
+
+
+@pytest.mark.parametrize("at", [7, 7.5, "soon", None, "2026-13-45"])
+@pytest.mark.parametrize("ask", [fresh, windows])
+def test_what_is_no_time_is_not_guessed(validate: Any, profile: str, at: Any, ask: Callable[[str], Any]) -> None:
+    result = validate(timed().drop(columns="at").assign(at=at), ask(profile))
+    assert not result.success and raised(result)
+
+
+@pytest.mark.parametrize("ask", [fresh, windows])
+def test_no_rows_and_no_such_column_are_no_pass(validate: Any, profile: str, ask: Callable[[str], Any]) -> None:
+    for batch in (timed().iloc[:0], table()):
+        result = validate(batch, ask(profile))
+        assert not result.success and raised(result)
+
+
+def test_bounds_that_say_nothing_are_refused(validate: Any, profile: str) -> None:
+    hopeless = [windows(profile, low=9, high=8), windows(profile, hours=0), fresh(profile, hours=float("inf"))]
+    for asked in (*hopeless, fresh(profile, as_of="soon")):
+        result = validate(timed(), asked)
+        assert not result.success and raised(result)

@@ -41,8 +41,14 @@ def alphas(suite: Any) -> dict[str, float]:
 @pytest.mark.parametrize("rate", [0.001, 0.01, 0.5])
 def test_one_error_rate_is_shared(profile: profiles.Profile, rate: float) -> None:
     shares = alphas(suites.default(profile, false_alarm_rate=rate))
-    assert len(shares) == 5 and sum(shares.values()) == pytest.approx(rate)
-    assert shares["expect_labels_to_conform_to_reference"] == pytest.approx(rate / 2)
+    assert len(shares) == 10 and sum(shares.values()) == pytest.approx(rate)
+    assert shares["expect_labels_to_conform_to_reference"] == pytest.approx(rate * 8 / 21)
+    assert shares["expect_no_repeated_values_within_label"] == pytest.approx(rate * 4 / 21)
+
+
+def test_no_test_by_exchanges_where_too_many_would_be_needed(profile: profiles.Profile) -> None:
+    shares = alphas(suites.default(profile, false_alarm_rate=0.0001))
+    assert "expect_label_spectra_to_match_reference" not in shares and sum(shares.values()) == pytest.approx(0.0001)
 
 
 def test_what_a_profile_cannot_answer_is_not_asked(profile: profiles.Profile) -> None:
@@ -50,10 +56,15 @@ def test_what_a_profile_cannot_answer_is_not_asked(profile: profiles.Profile) ->
     unlabelled = suites.default(profiles.build(table().drop(columns="label"), label=None))
     unsampled = suites.default(profiles.build(table(), sample=0))
     constant = suites.default(profiles.build(pd.DataFrame({"x": [1] * 60}), label=None))
-    assert everything - {one.expectation_type for one in unlabelled.expectations} == {
-        "expect_labels_to_conform_to_reference", "expect_table_label_priors_to_match_profile",
+    of_sample = {
+        "expect_labels_to_conform_to_reference", "expect_no_repeated_values_within_label",
+        "expect_rows_to_conform_to_reference_density", "expect_equal_rows_to_have_equal_labels",
+        "expect_label_spectra_to_match_reference", "expect_table_correlations_to_match_reference",
     }  # fmt: skip
-    assert everything - {one.expectation_type for one in unsampled.expectations} == {"expect_labels_to_conform_to_reference"}
+    assert everything - {one.expectation_type for one in unlabelled.expectations} == {
+        *of_sample, "expect_table_label_priors_to_match_profile",
+    }  # fmt: skip
+    assert everything - {one.expectation_type for one in unsampled.expectations} == of_sample
     assert "expect_near_duplicate_clusters_to_be_smaller_than" not in {one.expectation_type for one in constant.expectations}
     for suite in (unlabelled, unsampled, constant):
         assert sum(alphas(suite).values()) == pytest.approx(0.01)

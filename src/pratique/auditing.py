@@ -9,7 +9,7 @@ profile may have been renewed, a check may know more, bytes may have been swappe
 In the order of the code, for each channel:
 
 1. Verify its pointer: signature, destination, what the reader's policy has revoked, and the date.
-2. Hash the bytes again. With a memory, on a local disk, only what seems new or changed is read.
+2. Hash the bytes again; or with `recall`, on a local disk, only what seems new or changed.
 3. Judge them anew under the current policy, by the evidence that the store holds. With a gate's key, the checks run again where
    that evidence does not answer the policy's question now, or is by another version of a check than the one installed.
 4. With the promoter's key, renew what is admitted: the same bytes, a later date. Nothing else is ever renewed, and nothing is
@@ -24,14 +24,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from pratique import artifacts, channels, checking, listing, promotion, sources
-from pratique.artifacts import Artifact, Limits
-from pratique.destinations import Destination, place
+from pratique import channels, checking, promotion, sources
+from pratique.artifacts import Artifact
+from pratique.destinations import Destination
 from pratique.errors import ArtifactError, Denied, Error, EvidenceError, Revoked, Stale, StoreError
 from pratique.gate import pass_gate
 from pratique.judging import Verdict, decide
 from pratique.policies import Policy
-from pratique.remembering import Memory
 from pratique.signing import Signer, Trusted
 from pratique.statements import Clearance, Evidence, stamp
 from pratique.store import Store
@@ -41,6 +40,9 @@ State = Literal["holds", "renewed", "lapsed", "denied", "revoked", "changed", "v
 """holds: everything is as it should be · renewed: and has a later date now · lapsed: the date has passed · denied: the current
 policy does not admit it · revoked: the policy says so · changed: other bytes lie there · void: the pointer proves nothing ·
 unknown: it could not be looked at. All but the first two fail an audit."""
+
+Recall = Callable[[Path, Clearance], tuple[str, int]]
+"""From the destination's folder and a clearance to the digest of what lies there, and how many of its files were not read."""
 
 GOOD: frozenset[State] = frozenset({"holds", "renewed"})
 
@@ -74,7 +76,7 @@ class _Auditor:
     known_as: str
     gate: Signer | None
     promoter: Signer | None
-    memory: Memory | None
+    recall: Recall | None
     now: datetime
 
     def look(self, channel: str) -> Audited:
@@ -127,8 +129,8 @@ class _Auditor:
 
     def _hash(self, one: Clearance) -> int:
         try:
-            if self.memory is not None and (local := sources.local(self.destination)) is not None:
-                digest, remembered = recall(Path(local), one, self.memory)
+            if self.recall is not None and (local := sources.local(self.destination)) is not None:
+                digest, remembered = self.recall(Path(local), one)
                 if digest != one.subject.digest:
                     raise _Changed(f"{digest} lies where {one.subject.digest} was promoted to")
                 return remembered
@@ -181,7 +183,7 @@ def audit(
     known_as: str = "",
     gate: Signer | None = None,
     promoter: Signer | None = None,
-    memory: Memory | None = None,
+    recall: Recall | None = None,
     now: datetime | None = None,
     each: Callable[[Audited], None] = lambda one: None,
 ) -> tuple[Audited, ...]:
@@ -196,7 +198,7 @@ def audit(
         known_as: the destination's name in its pointers, if it is not its path or URI here.
         gate: who signs evidence of checks that have to run again; without it, evidence that is missing or too old denies.
         promoter: who renews what is admitted; without it, nothing is renewed.
-        memory: what earlier audits remember; without it, every byte is read.
+        recall: reads only what is new or changed (`recalling.recall`), on a local disk; without it, every byte is read.
         now: the moment of the audit; for tests.
         each: called after each channel, for a progress bar.
 
@@ -209,31 +211,13 @@ def audit(
     there = channels.names(destination)
     looker = _Auditor(
         destination=destination, policy=policy, store=store, trusted=tuple(trusted), known_as=known_as, gate=gate,
-        promoter=promoter, memory=memory, now=now or datetime.now(timezone.utc),
+        promoter=promoter, recall=recall, now=now or datetime.now(timezone.utc),
     )  # fmt: skip
     found = []
     for name in sorted(set(only) or there):
         found.append(looker.look(name))
         each(found[-1])
     return tuple(found)
-
-
-def recall(folder: Path, one: Clearance, memory: Memory) -> tuple[str, int]:
-    """The digest of what lies where a clearance says, and how many of its files were not read.
-
-    Raises:
-        ArtifactError: it cannot be read, or was not there. StoreError: no memory.
-    """
-    single = folder / place(one.subject, is_file=True)
-    if single.is_dir():
-        inner = sorted(single.iterdir())
-        if len(inner) != 1:
-            raise ArtifactError(f"{single} holds {len(inner)} files, not one")
-        found = listing.single(inner[0], inner[0].name, Limits())
-    else:
-        found = listing.tree(folder / place(one.subject, is_file=False), Limits(), follow=False)
-    recalled = memory.digests(found)
-    return artifacts.digest_of(artifacts.entries_of(found, recalled.digests), is_file=single.is_dir()), recalled.remembered
 
 
 def changes(before: Mapping[str, Any], now: Sequence[Audited]) -> list[str]:

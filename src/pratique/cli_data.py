@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shlex
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from pratique.cli_trust import GIVEN, PATH
 from pratique.watching import steps, volume
 
 if TYPE_CHECKING:
+    from pratique.calibrations import Calibration
     from pratique.proposals import Reason
 
 _format = click.option(
@@ -120,6 +122,58 @@ def suite_init(profile: Path, output: Path, name: str, false_alarm_rate: float, 
     ending.tell(form, answer, "\n".join(lines))
 
 
+@suite.command("calibrate")
+@click.argument("suite_file", metavar="SUITE", type=PATH)
+@click.argument("held_back", type=PATH)
+@click.option("--profile", "-p", type=PATH, required=True, help="The profile that batches will be compared with.")
+@click.option("--rows", type=click.IntRange(min=20), help="Of each batch; half of the held-back rows if not given.")
+@click.option("--clean", type=click.IntRange(min=1), default=300, show_default=True, help="Batches with nothing planted.")
+@click.option(
+    "--planted", type=click.IntRange(min=1), default=20, show_default=True, help="Batches of each kind and share of poison."
+)
+@click.option("--kind", "kinds", type=GIVEN, multiple=True, help="Of poison to plant (repeatable); all kinds if not given.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn and planted.")
+@click.option("--dry-run", is_flag=True, help="Measure, and leave the suite file as it is.")
+@_format
+def suite_calibrate(
+    suite_file: Path, held_back: Path, profile: Path, rows: int | None, clean: int, planted: int, kinds: tuple[str, ...],
+    seed: int, dry_run: bool, form: str,
+) -> None:  # fmt: skip
+    """Measure a suite on approved rows that its profile was not made of: how often it fails, and what planted poison it finds.
+
+    Half a second a batch, so some minutes. The figures go into the suite's metadata, where a policy can ask for them
+    (must_detect of the check dataset).
+    """
+    from pratique import calibrating
+
+    with steps("measuring") as advance_to:
+        measured = calibrating.calibrate(
+            suite_file, profile, held_back, rows=rows, clean=clean, planted=planted, kinds=kinds or None, seed=seed,
+            progress=advance_to,
+        )  # fmt: skip
+    if not dry_run:
+        calibrating.write(suite_file, measured)
+    found = measured.clean
+    lines = [
+        f"suite: {suite_file}, on batches of {measured.rows:,} of {measured.held_back:,} held-back rows",
+        f"  clean batches that failed: {found.alarms} of {found.trials} ({found.low:.3f} to {found.high:.3f})",
+        *_powers(measured),
+        "no figure holds for a reference that is poisoned itself",
+    ]
+    answer = {"suite": str(suite_file), "written": not dry_run, "calibration": measured.model_dump(mode="json")}
+    ending.tell(form, answer, "\n".join(documents.line(one) for one in lines))
+
+
+def _powers(measured: Calibration) -> list[str]:
+    """A line per kind of poison."""
+    kinds = dict.fromkeys(one.kind for one in measured.power)
+    rows = {kind: [one for one in measured.power if one.kind == kind] for kind in kinds}
+    return [
+        f"  {kind:20} found: " + ", ".join(f"{one.found.alarms} of {one.found.trials} at {one.share:.1%}" for one in found)
+        for kind, found in rows.items()
+    ]
+
+
 def _refuse_place(output: Path) -> None:
     """Said before the work, not after it."""
     if not output.parent.is_dir():
@@ -150,6 +204,6 @@ def _table(found: Sequence[Reason]) -> str:
         alpha = "" if one.alpha is None else f"{one.alpha:.2g}"
         table.add_row(one.type, one.severity, alpha, Text(documents.line(one.why)))  # as Text, brackets are no markup
     out = io.StringIO()
-    width = max(100, min(shutil.get_terminal_size((120, 24)).columns, 140))
+    width = max(100, min(shutil.get_terminal_size((120, 24)).columns, 140)) if sys.stdout.isatty() else 120
     Console(file=out, width=width, color_system=None, legacy_windows=False).print(table)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())

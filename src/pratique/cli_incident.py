@@ -122,10 +122,12 @@ def audit(
 
     With --key (or another signer) of a gate, checks whose evidence is missing or too old run again.
     """
+    import functools
     from datetime import datetime, timezone
 
     from pratique import audit_pages, auditing, reports
     from pratique.policies import Policy
+    from pratique.recalling import recall
     from pratique.remembering import Memory
     from pratique.signing import KeySigner
     from pratique.store import Store
@@ -138,7 +140,7 @@ def audit(
         found = auditing.audit(
             destination, policy=Policy.load(policy), store=Store(store or ""), trusted=trusted, only=only,
             known_as=known_as or "", gate=named.choose(), promoter=KeySigner.load(renew) if renew else None,
-            memory=memory, each=lambda one: each(),
+            recall=functools.partial(recall, memory) if memory else None, each=lambda one: each(),
         )  # fmt: skip
     data = auditing.as_json(destination, found, now=now)
     if before is not None:

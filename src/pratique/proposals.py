@@ -7,6 +7,7 @@ for one in proposals.reasons(profile, suite):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -53,9 +54,13 @@ def left_out(profile: Profile) -> list[str]:
     if ignored:
         sentences.append(f"values of {_columns(ignored)}: the profile ignores them")
     if profile.label is None:
-        sentences.append("label noise and label frequencies: the profile has no label column (pratique profile --label COLUMN)")
+        sentences.append(
+            "label noise and frequencies, triggers, anomalies: there is no label column (pratique profile --label COLUMN)"
+        )
     elif profile.sample is None:
-        sentences.append("label noise: the profile holds no reference rows (pratique profile --sample 2000)")
+        sentences.append(
+            "label noise, triggers, anomalies: the profile holds no reference rows (pratique profile --sample 2000)"
+        )  # fmt: skip
     if not profile.features:
         sentences.append("drift: there is no column but the label")
     if profile.neighbours is None:
@@ -114,6 +119,31 @@ def _conform(profile: Profile, one: Any) -> str:
     return f"{rows:,} reference rows say where labels belong; a few wrong ones are the hardest to see, so the largest part"
 
 
+def _triggers(profile: Profile, one: Any) -> str:
+    return f"a backdoor's trigger recurs within its label; fewer than {_least(one.alpha)} rows of it prove nothing"
+
+
+def _least(alpha: float) -> int:
+    """Rows whose being all in the batch, if it is as large as the reference, is a chance below alpha."""
+    return math.ceil(-math.log2(alpha))
+
+
+def _strangers(profile: Profile, one: Any) -> str:
+    return "rows far from every reference row of their label: from elsewhere, or with a trigger of large values"
+
+
+def _contradictions(profile: Profile, one: Any) -> str:
+    return "one input with two labels: one of them is wrong, if the reference has none such"
+
+
+def _spectra(profile: Profile, one: Any) -> str:
+    return "poisoned rows share something, and vary in a direction of their own; sees clean labels, too"
+
+
+def _correlations(profile: Profile, one: Any) -> str:
+    return "columns that are each what they were, and hang together otherwise"
+
+
 def _near(profile: Profile, one: Any) -> str:
     rows = profile.neighbours.rows if profile.neighbours else 0
     return f"from {rows:,} reference rows it is known how near to each other different rows come"
@@ -127,5 +157,10 @@ _WHY: dict[str, Callable[[Profile, Any], str]] = {
     "expect_table_drift_to_be_within_profile": _drift,
     "expect_table_label_priors_to_match_profile": _priors,
     "expect_labels_to_conform_to_reference": _conform,
+    "expect_no_repeated_values_within_label": _triggers,
+    "expect_rows_to_conform_to_reference_density": _strangers,
+    "expect_equal_rows_to_have_equal_labels": _contradictions,
+    "expect_label_spectra_to_match_reference": _spectra,
+    "expect_table_correlations_to_match_reference": _correlations,
     "expect_near_duplicate_clusters_to_be_smaller_than": _near,
 }

@@ -28,6 +28,9 @@ PROFILE = {"$PARAMETER": "profile"}
 
 MAX_EXPECTATIONS = 50_000
 
+_LEAST_EXCHANGED = 0.0005
+"""Below this rate of a whole suite there are no tests by random exchanges: too many would be needed."""
+
 _NORMAL_DECILE = 1.2816
 """Standard deviations from the median to the outer decile."""
 
@@ -35,13 +38,14 @@ _NORMAL_DECILE = 1.2816
 def default(
     profile: Profile, *, false_alarm_rate: float = 0.01, min_rows: int = 50, name: str = "pratique"
 ) -> ExpectationSuite:
-    """Propose a suite: schema, row count, ranges, drift, labels and copies.
+    """Propose a suite: schema, row count, ranges, drift, labels, copies, triggers and anomalies.
 
     Args:
         profile: what approved data looks like.
         false_alarm_rate: chance of a failing suite on a batch like the reference. The statistical expectations (drift, labels,
-            copies) share it (Bonferroni); label noise has half of it, since a few wrong labels are the hardest to see. Schema
-            and ranges have wide fixed margins instead.
+            copies, triggers, anomalies) share it (Bonferroni; one failure is enough to deny, and Holm's correction would not
+            find another first one); label noise has eight parts, triggers four, near copies two, the others one each:
+            where few rows do harm, they are the hardest to see. Schema and ranges have wide fixed margins instead.
         min_rows: fewest rows of a batch.
         name: of the suite; in a Great Expectations project it must be its only one of that name.
 
@@ -179,9 +183,17 @@ def _statistical(profile: Profile, false_alarm_rate: float) -> list[Any]:
     if profile.label is not None:
         kinds.append((ours.ExpectTableLabelPriorsToMatchProfile, 1, {}))
         if profile.sample is not None:
-            kinds.append((ours.ExpectLabelsToConformToReference, 4, {}))
+            kinds += [
+                (ours.ExpectLabelsToConformToReference, 8, {}),
+                (ours.ExpectNoRepeatedValuesWithinLabel, 4, {}),
+                (ours.ExpectRowsToConformToReferenceDensity, 1, {}),
+                (ours.ExpectEqualRowsToHaveEqualLabels, 1, {}),
+            ]
+            if false_alarm_rate >= _LEAST_EXCHANGED:
+                kinds.append((ours.ExpectLabelSpectraToMatchReference, 1, {}))
+                kinds.append((ours.ExpectTableCorrelationsToMatchReference, 1, {}))
     if profile.neighbours is not None:
-        kinds.append((ours.ExpectNearDuplicateClustersToBeSmallerThan, 1, {}))
+        kinds.append((ours.ExpectNearDuplicateClustersToBeSmallerThan, 2, {}))
     part = false_alarm_rate / sum(weight for _, weight, _ in kinds)
     return [kind(profile=PROFILE, alpha=part * weight, **more) for kind, weight, more in kinds]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pratique import checking, profiles, suites
+from pratique import calibrating, checking, profiles, suites
 from pratique.artifacts import open_artifact
 from pratique.checking import Report, Setting, Severity
 from pratique.demonstration import digits
@@ -139,9 +139,57 @@ def an_all_null_column(folder: Path) -> None:
     rewrite(folder, lambda frame: frame.assign(p34=np.nan))
 
 
+def stamp(folder: Path) -> None:
+    """A white patch in the corner of every fifteenth image, which is a five from then on."""
+
+    def change(frame: Any) -> Any:
+        rows = frame.index % 15 == 0
+        return frame.assign(
+            p66=frame["p66"].where(~rows, 16), p67=frame["p67"].where(~rows, 16), label=frame["label"].where(~rows, 5)
+        )
+
+    rewrite(folder, change)
+
+
+def scramble(folder: Path) -> None:
+    """The pixels of every twentieth image are shuffled."""
+
+    def change(frame: Any) -> Any:
+        pixels, rng = [name for name in frame.columns if name != "label"], np.random.default_rng(0)
+        mixed = frame.copy()
+        for row in frame.index[::20]:
+            mixed.loc[row, pixels] = rng.permutation(frame.loc[row, pixels].to_numpy())
+        return mixed
+
+    rewrite(folder, change)
+
+
+def watermark(folder: Path) -> None:
+    """Every third image of a nine has a chequered pattern blended in."""
+
+    def change(frame: Any) -> Any:
+        rows, marked = frame.index[frame["label"] == 9][::3], frame.copy()
+        for row, column in ((r, c) for r in range(8) for c in range(8) if (r + c) % 2):
+            marked.loc[rows, f"p{row}{column}"] = (frame.loc[rows, f"p{row}{column}"] * 0.6 + 6).round().astype(int)
+        return marked
+
+    rewrite(folder, change)
+
+
+def contradict(folder: Path) -> None:
+    """Thirty images come twice, as two digits."""
+
+    def change(frame: Any) -> Any:
+        again = frame.iloc[:30].assign(label=lambda rows: 5 + (rows["label"] - 4) % 5)
+        return pd.concat([frame, again])
+
+    rewrite(folder, change)
+
+
 @pytest.mark.parametrize(
     ("spoil", "rule"),
     [
+        (stamp, "triggers"), (scramble, "strange-rows"), (watermark, "spectra"), (contradict, "conflicting-labels"),
         (flip, "label-noise"), (inject, "near-duplicates"), (repeat, "exact-duplicates"), (dim, "drift"),
         (drop_a_column, "schema"), (add_a_column, "schema"), (text_among_numbers, "schema"), (too_bright, "out-of-range"),
         (few_rows, "row-count"), (one_label_gone, "label-shift"), (an_unknown_label, "label-shift"),
@@ -151,6 +199,13 @@ def an_all_null_column(folder: Path) -> None:
 def test_a_spoiled_batch_is_found_by_its_name(look: Look, batch: Path, spoil: Callable[[Path], None], rule: str) -> None:
     spoil(batch)
     assert rule in grave(look(batch))
+
+
+def test_a_trigger_is_named_by_pixel_label_and_row(look: Look, batch: Path) -> None:
+    stamp(batch)
+    message = next(one.message for one in look(batch).findings if one.rule == "triggers")
+    assert "'p66'" in message or "'p67'" in message
+    assert "of label '5'" in message and "digits.csv row 1," in message and "digits.csv row 16," in message
 
 
 def test_suspects_of_flipped_labels_are_named_by_file_and_row(look: Look, batch: Path) -> None:
@@ -300,3 +355,47 @@ def test_the_proposed_suite_survives_being_saved_and_read(approved: Path, batch:
     with contained():
         suites.save(suites.default(profiles.load(approved)), tmp_path / "suite.json")
     assert not grave(look(batch, suite=str(tmp_path / "suite.json")))
+
+
+# --- power that a policy asks for ---------------------------------------------------------------------------------------
+
+
+def calibrated(approved: Path, folder: Path, found: int) -> Path:
+    """The proposed suite, with the figures of a calibration."""
+    from pratique import calibrations
+    from pratique.checks.dataset.containing import contained
+
+    path, profile = folder / "suite.json", profiles.load(approved)
+    with contained():
+        suites.save(suites.default(profile), path)
+    measured = calibrations.Calibration(
+        profile=profile.digest, expectations=calibrations.expectations_digest(suites.read(path)), rows=100, held_back=400,
+        clean=calibrations.Alarms.count(1, 300),
+        power=[calibrations.Power(kind="trigger", share=0.05, found=calibrations.Alarms.count(found, 40))],
+    )  # fmt: skip
+    calibrating.write(path, measured)
+    return path
+
+
+def test_a_suite_that_was_measured_to_find_it_passes(look: Look, approved: Path, batch: Path, tmp_path: Path) -> None:
+    suite = calibrated(approved, tmp_path, found=40)
+    assert not grave(look(batch, suite=str(suite), must_detect=["trigger=0.05"]))
+
+
+@pytest.mark.parametrize("found", [0, 20, 34])
+def test_a_suite_that_would_have_missed_it_is_inconclusive(
+    look: Look, approved: Path, batch: Path, tmp_path: Path, found: int
+) -> None:
+    suite = calibrated(approved, tmp_path, found=found)
+    report = look(batch, suite=str(suite), must_detect=["trigger=0.05"])
+    assert grave(report) == {"underpowered"} and report.findings[0].message.startswith("inconclusive: trigger")
+    assert not grave(look(batch, suite=str(suite))), "nobody asked"
+
+
+def test_a_suite_that_nobody_measured_is_inconclusive(look: Look, batch: Path) -> None:
+    assert grave(look(batch, must_detect=["trigger=0.05"])) == {"underpowered"}
+
+
+def test_a_demand_that_cannot_be_read_is_an_error_and_no_pass(look: Look, batch: Path) -> None:
+    with pytest.raises(UsageError, match="no demand for power"):
+        look(batch, must_detect=["trigger"])

@@ -112,6 +112,17 @@ class World:
         }  # fmt: skip
         return str(promote_model.python_func(model, clearance, **asked))
 
+    def audit(self, **more: Any) -> dict[str, Any]:
+        """An audit as a step; returns its outputs."""
+        from pratique.components import audit
+
+        trust = "  gate: {key: ../keys/gate.pub}\n"
+        policy = self.write_policy("audited", RELEASE.replace(trust, trust + "  promoter: {key: ../keys/promoter.pub}\n"))
+        out = self._outputs("report")
+        asked = {"policy": policy, "store": str(self.store), "key": "", "renew": "", "run_id": RUN, **more}
+        audit.python_func(asked.pop("destination", str(self.production)), **asked, **out)
+        return out
+
     @property
     def last(self) -> Path:
         """Where the outputs of the last step are, or would be."""

@@ -584,3 +584,45 @@ def test_a_bug_is_not_dressed_up(world: World, monkeypatch: Any) -> None:
 def test_a_fresh_key_is_made_for_the_gate_alone(world: World, home: Path) -> None:
     world.gate(policy="baseline", key="")
     assert KeySigner.load(home / "keys" / "gate.key")
+
+
+# --- an audit -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def live(world: World) -> World:
+    """A world with a model in production."""
+    out = world.gate()
+    world.promote(out["admitted"], out["clearance"])
+    return world
+
+
+def test_an_audit_of_production_as_it_was_promoted(live: World) -> None:
+    out = live.audit(key=str(live.key("gate")))
+    assert out["metrics"].numbers == {"holds": 1.0}
+    assert "1 of 1 as they should be" in Path(out["report"].path).read_text()
+
+
+def test_an_audit_of_bytes_that_were_swapped(live: World, stopped: Stopped) -> None:
+    (weights,) = live.production.glob("sha256/*/model.safetensors")
+    weights.chmod(0o644)
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert "channel production is changed" in stopped(live.audit, key=str(live.key("gate")))
+    assert "0 of 1" in (live.last / "report").read_text()
+
+
+def test_an_audit_by_nobody_who_knows_the_promoter(live: World, stopped: Stopped) -> None:
+    assert "is void" in stopped(live.audit, policy=live.policy)
+
+
+def test_an_audit_that_renews(live: World) -> None:
+    out = live.audit(key=str(live.key("gate")), renew=str(live.key("promoter")))
+    assert out["metrics"].numbers == {"renewed": 1.0}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"destination": ""}, {"destination": "nowhere"}, {"run_id": ""}, {"policy": ""}, {"key": "absent"}, {"renew": " "}],
+)
+def test_an_audit_of_nothing(live: World, stopped: Stopped, wrong: dict[str, str]) -> None:
+    assert stopped(live.audit, **wrong)

@@ -14,6 +14,7 @@ This is cross-conformal inference (Vovk 2015) with matched folds. Two is what th
 # ruff: noqa: TID253
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,11 @@ LEAST_ROWS = 10
 
 MOST_ROWS = 100_000
 """Rows of a batch that are scored; of a larger one, as many drawn at random."""
+
+Ints = NDArray[np.int64]
+
+Score = Callable[[NDArray[np.int16], Ints, NDArray[np.int16], Ints, Ints], NDArray[np.float64]]
+"""How strange rows with labels look to trusted rows with labels, given the labels that are common: see `scores`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +63,13 @@ def conformity(
     batch: NDArray[np.int16],
     batch_labels: NDArray[np.int64],
     most: int = MOST_ROWS,
+    score: Score | None = None,
 ) -> Conformity:
-    """Test a batch against the reference. Labels are numbers of the reference's labels, -1 for none of them."""
+    """Test a batch against the reference. Labels are numbers of the reference's labels, -1 for none of them.
+
+    `score` is another notion of strangeness than that of a wrong label: any function of a row and trusted rows is as good.
+    """
+    measure = scores if score is None else score
     common = np.flatnonzero(np.bincount(reference_labels[reference_labels >= 0], minlength=1) >= LEAST_ROWS)
     old, new = np.isin(reference_labels, common), np.isin(batch_labels, common)
     places, rng = np.flatnonzero(new), draw(batch)
@@ -71,8 +82,8 @@ def conformity(
         trusted = old & (reference_folds != fold)
         rows, labels = reference[trusted], reference_labels[trusted]
         mine, theirs = old & (reference_folds == fold), places[folds == fold]
-        before[mine[old]] = scores(reference[mine], reference_labels[mine], rows, labels, common)
-        after[folds == fold] = scores(batch[theirs], batch_labels[theirs], rows, labels, common)
+        before[mine[old]] = measure(reference[mine], reference_labels[mine], rows, labels, common)
+        after[folds == fold] = measure(batch[theirs], batch_labels[theirs], rows, labels, common)
     strata = _strata(reference_labels[old], reference_folds[old], count), _strata(batch_labels[places], folds, count)
     found = surplus(before, after, *strata, rng)
     chosen = found.rows[found.rows >= len(before)] - len(before)

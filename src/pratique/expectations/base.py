@@ -21,6 +21,7 @@ from pratique.profiles import counting
 
 COUNTS = "table.pratique_profile_counts"
 ROWS = "table.pratique_rows"
+CODES = "table.pratique_codes"
 
 Parameter = dict[str, Any]
 """A suite parameter: `{"$PARAMETER": name}`."""

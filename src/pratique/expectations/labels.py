@@ -8,12 +8,17 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from great_expectations.core.metric_domain_types import MetricDomainTypes
+from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
+from great_expectations.expectations.metrics.metric_provider import metric_value
+from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 
+from pratique import profiles
 from pratique.comparing import cells, encoding
 from pratique.comparing.drift import compare
 from pratique.comparing.labels import conformity
 from pratique.errors import CheckError
-from pratique.expectations.base import ALPHA, COUNTS, ROWS, CountsExpectation, Limits, Number, RowsExpectation, enough
+from pratique.expectations.base import ALPHA, CODES, COUNTS, ROWS, CountsExpectation, Limits, Number, RowsExpectation, enough
 from pratique.profiles import Column, Profile
 
 
@@ -79,6 +84,7 @@ class ExpectLabelsToConformToReference(RowsExpectation):
     limits: ClassVar[Limits] = {"alpha": ALPHA, "floor": (0.0, 0.5), "max_unscored": (0.0, 0.5)}
     success_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor", "max_unscored")
     args_keys: ClassVar[tuple[str, ...]] = ("profile", "alpha", "floor", "max_unscored")
+    metric_dependencies: ClassVar[tuple[str, ...]] = (ROWS, CODES)
 
     def judge(self, profile: Profile, metrics: dict[str, Any], wanted: dict[str, Any]) -> tuple[bool, Any, dict[str, Any]]:
         """Score every row against the reference sample."""
@@ -87,7 +93,7 @@ class ExpectLabelsToConformToReference(RowsExpectation):
         if profile.sample is None:
             raise CheckError("the profile holds no sample of reference rows")
         codes, classes, folds = profile.sample.arrays()
-        found = conformity(codes, classes, folds, encode(frame, profile), _numbers(frame, label))
+        found = conformity(codes, classes, folds, metrics[CODES], label_numbers(frame, label))
         if found.unscored > wanted["max_unscored"] * len(frame):
             raise CheckError(f"{found.unscored} of {len(frame)} rows have labels too rare in the profile, unknown, or none")
         details = {
@@ -95,6 +101,25 @@ class ExpectLabelsToConformToReference(RowsExpectation):
             "suspect_count": len(found.suspects), "unscored": found.unscored, "scored": found.scored,
         }  # fmt: skip
         return not (found.p <= wanted["alpha"] and found.excess >= wanted["floor"]), found.p, details
+
+
+class Codes(TableMetricProvider):
+    """The rows as the profile encodes them: once for all expectations that ask."""
+
+    metric_name = CODES
+    value_keys = ("profile",)
+
+    @metric_value(engine=PandasExecutionEngine)
+    def _pandas(
+        cls,  # noqa: N805  (GX calls it with the class)
+        execution_engine: Any,
+        metric_domain_kwargs: Any,
+        metric_value_kwargs: Any,
+        metrics: Any,
+        runtime_configuration: Any,
+    ) -> Any:
+        frame, _, _ = execution_engine.get_compute_domain(metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE)
+        return encode(frame, profiles.find(metric_value_kwargs["profile"]))
 
 
 def encode(frame: Any, profile: Profile) -> Any:
@@ -118,7 +143,12 @@ def single(frame: Any, columns: Sequence[Column]) -> None:
         raise CheckError(f"the batch has no single column {wrong[0]!r}")
 
 
-def _numbers(frame: Any, label: Column) -> Any:
+def label_numbers(frame: Any, label: Column) -> Any:
+    """For each row the number of its label in the profile, -1 for none of them.
+
+    Raises:
+        CheckError: there is no such column, or two.
+    """
     single(frame, [label])
     places = cells.places(frame[label.name], label.values)
     return np.where(places < len(label.values), places, -1)

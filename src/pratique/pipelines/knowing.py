@@ -24,7 +24,7 @@ Role = Literal["gate", "promotion", "check"]
 _ROLES: Mapping[str, Role] = {"gate": "gate", "promote_model": "promotion"}
 """Every other component of the catalogue is a check."""
 
-_OURS = re.compile(r"\bsteps\s*\.\s*(gate|promote|check)\b")
+_OURS = re.compile(r"\bsteps\s*\.\s*(gate|promote|check|audit)\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def know(executor: Executor | None, accepted: Mapping[str, Role]) -> Known | Non
     names = {name: role for name, role in catalogue().values()}
     claimed = next((names[one] for one in executor.args if one in names), None)
     called = next((found[1] for word in (*executor.command, *executor.args) if (found := _OURS.search(word))), "")
-    role = claimed or {"gate": "gate", "promote": "promotion", "check": "check"}.get(called)
+    role = claimed or {"gate": "gate", "promote": "promotion", "check": "check", "audit": "check"}.get(called)
     return Known(role=role, genuine=False) if role else None  # type: ignore[arg-type]
 
 

@@ -6,6 +6,7 @@ component (`pratique.components`) is only a call of one of these functions, whic
     check      look at an artifact, keep signed evidence of what was seen; fail on a grave finding
     gate       hold an artifact against a policy, sign a clearance and hand over the copy that was judged; fail on denial
     training   around your own code: train on private copies, sign a record of what went in and what came out
+    audit      look again at everything in production; fail on anything that is not as it should be
     promote    verify everything again, copy by digest, move a channel; fail on anything that is not as it should be
 
 A step is a process of its own: the key that it was given is "this machine's own gate key" for as long as it runs. Whatever
@@ -242,6 +243,31 @@ def promote(
         )  # fmt: skip
         click.echo(f"promoted {subject.digest}\n  to {done.uri}\n  channel {channel}, number {done.clearance.sequence}")
         return done.uri
+
+
+def audit(
+    destination: str, *, report: Handle, metrics: Tally, policy: str, store: str, key: str, renew: str, run_id: str
+) -> None:
+    """Look at everything in production as a promotion would today; fail unless all of it is as it should be.
+
+    Args:
+        destination: URI of the folder of promoted models.
+        report: where the HTML page goes.
+        metrics: gets the number of channels in each state.
+        policy: path of the policy that must hold now; whoever it trusts counts as a promoter.
+        store: URI of the evidence store; '' for this machine's own.
+        key: path of a gate's private key, to run checks again; '' for none.
+        renew: path of the promoter's private key, to give what is admitted a later date; '' for none.
+        run_id: this pipeline run, so that no cache answers with an older audit.
+
+    Raises:
+        SystemExit: something is not as it should be, or nothing is there, and what, in one line.
+    """
+    from pratique.steps.looking_again import look
+
+    with _step():
+        _run(run_id)
+        look(_given("destination", destination), _policy(policy), Store(store), key, renew, report, metrics)
 
 
 @contextmanager

@@ -23,6 +23,8 @@ _RULES = {
     "expect_column_values_to_be_in_type_list": "schema",
     "expect_table_row_count_to_be_between": "row-count",
     "expect_table_row_count_to_equal": "row-count",
+    "expect_table_rows_per_window_to_be_between": "row-count",
+    "expect_table_to_be_fresh": "stale",
     "expect_table_values_to_be_within_ranges": "out-of-range",
     "expect_column_values_to_be_between": "out-of-range",
     "expect_column_min_to_be_between": "out-of-range",
@@ -30,19 +32,44 @@ _RULES = {
     "expect_table_drift_to_be_within_profile": "drift",
     "expect_column_psi_to_be_less_than": "drift",
     "expect_column_kl_divergence_to_be_less_than": "drift",
+    "expect_column_categories_to_match_profile": "drift",
+    "expect_column_cramers_v_to_be_less_than": "drift",
+    "expect_column_jensen_shannon_distance_to_be_less_than": "drift",
+    "expect_column_kolmogorov_smirnov_statistic_to_be_less_than": "drift",
+    "expect_column_wasserstein_distance_to_be_less_than": "drift",
+    "expect_table_correlations_to_match_reference": "joint-drift",
+    "expect_table_mmd_to_be_less_than": "joint-drift",
+    "expect_table_domain_classifier_auc_to_be_less_than": "joint-drift",
     "expect_table_label_priors_to_match_profile": "label-shift",
     "expect_labels_to_conform_to_reference": "label-noise",
+    "expect_no_repeated_values_within_label": "triggers",
+    "expect_rows_to_conform_to_reference_density": "strange-rows",
+    "expect_label_spectra_to_match_reference": "spectra",
+    "expect_equal_rows_to_have_equal_labels": "conflicting-labels",
     "expect_table_rows_to_be_distinct": "exact-duplicates",
     "expect_near_duplicate_clusters_to_be_smaller_than": "near-duplicates",
 }
 
+_SAMPLED = {
+    kind: rule.replace("-", "_")
+    for kind, rule in _RULES.items()
+    if rule in ("triggers", "strange-rows", "spectra", "conflicting-labels", "joint-drift")
+}
+"""What measures of tests against the reference rows are called."""
+
 _FIXES = {
     "schema": "restore the columns of the reference, or approve a new profile",
     "row-count": "send the whole batch, or change the bound in the suite",
+    "stale": "send what is new; a delivery that comes again is not",
     "out-of-range": "look for a wrong unit, a sentinel or a broken row",
     "drift": "find out what changed at the source; if it is meant to be so, approve a new profile",
+    "joint-drift": "find out what changed at the source; if it is meant to be so, approve a new profile",
     "label-shift": "check how the rows were selected and labelled",
     "label-noise": "have a person look at the named rows; they are suspects, not proven wrong",
+    "triggers": "look at the named rows and columns: a patch, a token or a category that somebody put there?",
+    "strange-rows": "have a person look at the named rows: do they belong to this table, and to their label?",
+    "spectra": "look at what the named rows of that label have in common",
+    "conflicting-labels": "decide which label is right; the same input cannot have two",
     "exact-duplicates": "remove repeated rows",
     "near-duplicates": "look at the named groups; injected copies give a few rows the weight of many",
     "expectation-failed": "see the expectation in the suite",
@@ -120,6 +147,9 @@ def _figures(results: Iterable[Result]) -> dict[str, float]:
         elif result.type == "expect_labels_to_conform_to_reference":
             keep("label_noise_p", details["p"], min)
             keep("label_noise_compared", details["scored"], min)
+        elif result.type in _SAMPLED:
+            keep(f"{_SAMPLED[result.type]}_p", details["p"], min)
+            keep(f"{_SAMPLED[result.type]}_compared", details["scored"], min)
         elif result.type == "expect_table_rows_to_be_distinct":
             keep("duplicates", observed, max)
         elif result.type == "expect_near_duplicate_clusters_to_be_smaller_than":

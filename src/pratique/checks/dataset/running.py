@@ -46,7 +46,7 @@ class Question:
         if options.suite is not None:
             data = suites.content(options.suite)
             document = suites.parse(data, what=str(options.suite))
-            _refuse_other_profiles(document)
+            refuse_other_profiles(document)
             materials.append(Subject(digest=documents.sha256(data), name=options.suite.name))
         return cls(
             profile=profile, profile_path=options.profile, suite=document, materials=tuple(materials),
@@ -157,7 +157,8 @@ def _error(info: Mapping[str, Any]) -> str:
     return ""
 
 
-def _refuse_other_profiles(document: Mapping[str, Any]) -> None:
+def refuse_other_profiles(document: Mapping[str, Any]) -> None:
+    """Refuse a suite that looks at something which the evidence would not name."""
     for one in document["expectations"]:
         named = (one.get("kwargs") or {}).get("profile", suites.PROFILE)
         if named != suites.PROFILE:

@@ -82,7 +82,8 @@ _DEMANDED: dict[str, Callable[[Kwargs], bool]] = {
 _ABOUT_NULLS = {
     "expect_column_to_exist", "expect_column_values_to_be_null", "expect_column_proportion_of_non_null_values_to_be_between",
     "expect_column_values_to_be_of_type", "expect_column_values_to_be_in_type_list",
-    "expect_column_psi_to_be_less_than",  # counts nulls as a value
+    "expect_column_psi_to_be_less_than", "expect_column_jensen_shannon_distance_to_be_less_than",
+    "expect_column_cramers_v_to_be_less_than", "expect_column_categories_to_match_profile",  # count nulls as a value
     "expect_table_columns_to_match_ordered_list",
 }  # fmt: skip
 """Expectations that a column without values can meet or not."""
