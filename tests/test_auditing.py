@@ -198,6 +198,7 @@ def test_what_has_changed_since_the_last_audit(look: Any, production: Path) -> N
     before = auditing.as_json(str(production), list(look().values()), now=NOW)
     assert auditing.changes(before, list(look().values())) == []
     (production / "channels" / "canary.sigstore.json").unlink()
+    shutil.rmtree(production / "channels" / "canary")
     shutil.copy(production / "channels" / "production.sigstore.json", production / "channels" / "beta.sigstore.json")
     told = auditing.changes(before, list(look().values()))
     assert told == ["beta is new: void", "canary is gone"]
@@ -253,3 +254,138 @@ def test_bad_input_on_the_command_line(pratique: Pratique, policy_file: Path, tm
         assert pratique("audit", tmp_path, *words)[:2] == (2, "")
     assert pratique("audit", tmp_path, "--policy", tmp_path / "absent.yaml", *trust)[0] == 2
     assert pratique("audit", tmp_path, "--policy", policy_file)[0] == 2
+
+
+# --- old pointers, single files, and whoever is faster ------------------------------------------------------------------
+
+
+@pytest.fixture
+def moved(production: Path, model: Path, policy: Policy, store: Store, signer: KeySigner, tmp_path: Path) -> Path:
+    """A second promotion to `production`."""
+    newer = folder_of(tmp_path / "newer", {"weights.bin": b"newer"})
+    pass_gate(str(newer), policy=policy, store=store, signer=signer, now=NOW).require()
+    promote(str(newer), policy=policy, store=store, signer=PROMOTER, destination=str(production), now=NOW)
+    return production
+
+
+def put_back(production: Path) -> None:
+    (first,) = (production / "channels" / "production").glob("00000001-*")
+    shutil.copy(first, production / "channels" / "production.sigstore.json")
+
+
+@pytest.mark.parametrize("late", [HOUR, timedelta(days=30)])
+def test_an_old_pointer_put_back_is_neither_sound_nor_renewed(
+    look: Any, moved: Path, signer: KeySigner, late: timedelta
+) -> None:
+    put_back(moved)
+    found = look(gate=signer, promoter=PROMOTER, now=NOW + late)
+    assert found["production"].state == "void" and "put back" in found["production"].reasons[0]
+    assert not list((moved / "channels" / "production").glob("00000003-*"))
+
+
+def test_an_old_pointer_put_back_without_its_history(look: Any, moved: Path) -> None:
+    before = auditing.as_json(str(moved), list(look().values()), now=NOW)
+    put_back(moved)
+    for path in (moved / "channels" / "production").glob("00000002-*"):
+        path.unlink()
+    assert look()["production"].state == "holds"  # nothing that lies there tells
+    assert look(previous=before)["production"].state == "void"
+
+
+def test_a_channel_that_somebody_deleted(look: Any, production: Path) -> None:
+    before = auditing.as_json(str(production), list(look().values()), now=NOW)
+    (production / "channels" / "canary.sigstore.json").unlink()
+    assert look()["canary"].state == "unknown"  # its history is still there
+    shutil.rmtree(production / "channels" / "canary")
+    assert "canary" not in look()
+    assert look(previous=before)["canary"].state == "unknown"
+
+
+def test_a_promotion_meanwhile_is_not_undone_by_a_renewal(
+    look: Any, moved: Path, model: Path, policy: Policy, store: Store, signer: KeySigner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = auditing._Auditor._bytes
+
+    def slow(self: Any, one: Any) -> Any:
+        promote(str(model), policy=policy, store=store, signer=PROMOTER, destination=str(moved), now=NOW)
+        return real(self, one)
+
+    monkeypatch.setattr(auditing._Auditor, "_bytes", slow)
+    found = look(gate=signer, promoter=PROMOTER, only=["production"])
+    assert found["production"].state == "unknown" and "moved on to number 3" in found["production"].reasons[0]
+
+
+def test_a_key_that_the_policy_has_revoked_counts_for_nothing(look: Any, policy_file: Path, signer: KeySigner) -> None:
+    mark = PROMOTER.trusted().fingerprint
+    policy_file.write_text(policy_file.read_text() + f"revoked: [{{digest: '{mark}', reason: stolen}}]\n")
+    found = look(policy=Policy.load(policy_file), gate=signer, promoter=PROMOTER)
+    assert set(states(found).values()) == {"revoked"}
+
+
+@pytest.fixture
+def single(policy: Policy, store: Store, signer: KeySigner, tmp_path: Path) -> Path:
+    """A single file in production."""
+    path = folder_of(tmp_path / "single", {"model.bin": b"numbers"}) / "model.bin"
+    pass_gate(str(path), policy=policy, store=store, signer=signer, now=NOW).require()
+    promote(str(path), policy=policy, store=store, signer=PROMOTER, destination=str(tmp_path / "production"), now=NOW)
+    return next((tmp_path / "production" / "sha256").glob("*.file"))
+
+
+def replaced_by_a_link(place: Path) -> None:
+    shutil.move(place, place.parents[2] / "elsewhere")
+    place.symlink_to(place.parents[2] / "elsewhere")
+
+
+def renamed(place: Path) -> None:
+    (place / "model.bin").rename(place / "model.pkl")
+
+
+def a_neighbour(place: Path) -> None:
+    (place / "other.bin").write_bytes(b"")
+
+
+def an_empty_folder_in_it(place: Path) -> None:
+    (place / "sub").mkdir()
+
+
+def a_folder_beside_it(place: Path) -> None:
+    folder_of(place.with_suffix(""), {"model.bin": b"trojan"})
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize(
+    "attack",
+    [replaced_by_a_link, renamed, a_neighbour, an_empty_folder_in_it, a_folder_beside_it],
+    ids=lambda one: one.__name__,
+)
+def test_a_single_file_in_production(single: Path, policy: Policy, store: Store, attack: Any, fast: bool) -> None:
+    def state() -> str:
+        given = dict(policy=policy, store=store, trusted=[PROMOTER.trusted()], now=NOW + HOUR)
+        if not fast:
+            return audit(str(single.parents[1]), **given)[0].state
+        with Memory() as memory:
+            return audit(str(single.parents[1]), recall=functools.partial(recall, memory), **given)[0].state
+
+    assert state() == "holds"
+    single.chmod(0o755)
+    attack(single)
+    assert state() == "changed"
+
+
+def test_a_list_of_digests_beside_a_folder_that_was_changed(look: Any, production: Path) -> None:
+    """The listing of a folder has the folder's digest."""
+    place = bytes_of(production, look()["canary"])
+    import hashlib
+
+    lines = "".join(f"{hashlib.sha256(one.read_bytes()).hexdigest()}  {one.name}\n" for one in sorted(place.iterdir()))
+    folder_of(place.with_name(place.name + ".file"), {"x": lines.encode()})
+    (place / "weights.bin").chmod(0o644)
+    (place / "weights.bin").write_bytes(b"trojan")
+    with Memory() as memory:
+        assert look(recall=functools.partial(recall, memory))["canary"].state == "changed"
+    assert look()["canary"].state == "changed"
+
+
+def test_a_renewal_keeps_the_name(look: Any, signer: KeySigner) -> None:
+    before = {name: one.name for name, one in look().items()}
+    assert {name: one.name for name, one in look(gate=signer, promoter=PROMOTER).items()} == before

@@ -62,9 +62,35 @@ def test_two_in_a_row_and_the_same_one_twice(folder: Path) -> None:
     revoke(path, {"digest": A}, reason="one")
     assert set(revoke(path, {"digest": B}, reason="two").revoked) == {A, B}
     before = path.read_bytes()
-    with pytest.raises(UsageError, match="already"):
-        revoke(path, {"digest": A}, reason="again")
+    assert set(revoke(path, {"digest": A}, reason="again").revoked) == {A, B}
     assert path.read_bytes() == before
+
+
+def test_a_policy_that_is_a_link_is_not_replaced_by_a_copy(folder: Path) -> None:
+    path = written(folder, HEAD + TAIL)
+    (folder / "link.yaml").symlink_to(path)
+    with pytest.raises(UsageError, match="symbolic link"):
+        revoke(folder / "link.yaml", {"digest": A}, reason="x")
+    assert (folder / "link.yaml").is_symlink() and path.read_text() == HEAD + TAIL
+
+
+def test_many_revocations_at_once_are_all_kept(folder: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    path, digests = written(folder, HEAD + TAIL), [f"sha256:{number:064x}" for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda one: revoke(path, {"digest": one}, reason="x"), digests))
+    assert set(Policy.load(path).revoked) == set(digests)
+
+
+def test_a_revoked_key_stays_revoked_when_its_file_holds_the_next_one(pratique: Pratique, folder: Path) -> None:
+    path = written(folder, HEAD + TAIL)
+    lost = KeySigner.load(folder / "lost.key").trusted().fingerprint
+    assert pratique("revoke", "--key", folder / "lost.pub", "--policy", path, "--reason", "lost")[0] == 0
+    for name in ("lost.key", "lost.pub"):
+        (folder / name).unlink()
+    KeySigner.generate().save(folder / "lost.key")
+    assert set(Policy.load(path).revoked) == {lost}
 
 
 def test_keys_and_identities(folder: Path) -> None:
@@ -119,7 +145,11 @@ def test_the_command(pratique: Pratique, folder: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(folder)
     assert pratique("revoke", A, "--policy", path, "--reason", "trojan")[0] == 0
     assert pratique("revoke", "--key", "lost.pub", "--policy", "policies/policy.yaml", "--reason", "lost")[0] == 0
-    assert '{key: "../lost.pub", reason: "lost"}' in path.read_text()
+    lost = KeySigner.load(folder / "lost.key").trusted().fingerprint
+    assert f'{{digest: "{lost}", reason: "lost (lost.pub)"}}' in path.read_text()
+    (folder / "trojan.bin").write_bytes(b"x")
+    assert pratique("revoke", "trojan.bin", "--policy", path, "--reason", "a file")[0] == 0
+    assert pratique("revoke", "absent.bin", "--policy", path, "--reason", "a file")[0] == 3
     for words in ([], [A, "--key", "lost.pub"], ["--identity", "a@b"], ["--issuer", "x"]):
         assert pratique("revoke", *words, "--policy", path, "--reason", "x")[0] == 2
     assert pratique("revoke", A, "--policy", folder / "absent.yaml", "--reason", "x")[0] == 2

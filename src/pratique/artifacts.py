@@ -195,7 +195,7 @@ def _snapshot(
         preview(found)
     copy = work / "copy"
     entries = _read(found, copy, progress)
-    if is_file and _looks_like_listing(copy / name):
+    if is_file and looks_like_listing(copy / name):
         raise ArtifactRefused(
             f"{uri} is a list of digests: as a file it would share its digest with the directory that it lists",
             hint="pass the directory itself",
@@ -283,7 +283,8 @@ def _localise(uri: str, work: Path, limits: Limits, progress: Progress | None) -
     return path, path.resolve().name, None, progress
 
 
-def _looks_like_listing(path: Path) -> bool:
+def looks_like_listing(path: Path) -> bool:
+    """Whether a file could be what a folder's digest is made of."""
     with path.open("rb") as stream:
         return _LISTING.match(stream.read(2048)) is not None
 

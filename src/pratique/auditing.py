@@ -8,12 +8,16 @@ profile may have been renewed, a check may know more, bytes may have been swappe
 
 In the order of the code, for each channel:
 
-1. Verify its pointer: signature, destination, what the reader's policy has revoked, and the date.
+1. Verify its pointer: signature, destination, what the policy has revoked, the date, and that it is no old one that was put
+   back: neither the channel's history nor an earlier audit may know a higher number.
 2. Hash the bytes again; or with `recall`, on a local disk, only what seems new or changed.
 3. Judge them anew under the current policy, by the evidence that the store holds. With a gate's key, the checks run again where
    that evidence does not answer the policy's question now, or is by another version of a check than the one installed.
-4. With the promoter's key, renew what is admitted: the same bytes, a later date. Nothing else is ever renewed, and nothing is
-   removed: what is not renewed lapses.
+4. With the promoter's key, renew what is admitted: the same bytes, a later date, unless the channel has moved meanwhile.
+   Nothing else is ever renewed, and nothing is removed: what is not renewed lapses.
+
+Whoever can delete in the destination can delete a channel's history along with putting an old pointer back. Only an earlier
+audit (`previous`) tells then.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from pratique import channels, checking, promotion, sources
+from pratique import channels, checking, documents, promotion, sources
 from pratique.artifacts import Artifact
 from pratique.destinations import Destination
 from pratique.errors import ArtifactError, Denied, Error, EvidenceError, Revoked, Stale, StoreError
@@ -78,6 +82,8 @@ class _Auditor:
     promoter: Signer | None
     recall: Recall | None
     now: datetime
+    seen: Mapping[str, int]
+    """The highest number of each channel that an earlier audit has seen."""
 
     def look(self, channel: str) -> Audited:
         """Steps 1 to 4, with whatever goes wrong as a state."""
@@ -116,7 +122,12 @@ class _Auditor:
         return _told(channel, "holds", one, remembered=remembered)
 
     def _read(self, channel: str, moment: datetime) -> Clearance:
-        return promotion.read_channel(self.destination, channel, self.trusted, now=moment, known_as=self.known_as).statement
+        """The pointer, unless it is an old one: the history, or an earlier audit, knows a higher number then."""
+        line = channels.Channel(self.destination, channel, self.known_as)
+        least = max(self.seen.get(channel, 0), line.highest(self.trusted))
+        return promotion.read_channel(
+            self.destination, channel, self.trusted, now=moment, known_as=self.known_as, least=least
+        ).statement
 
     def _lapsed(self, channel: str) -> Clearance:
         """The clearance of a pointer whose date has passed, the rest of it verified as of when it held."""
@@ -162,7 +173,8 @@ class _Auditor:
         try:
             done = promotion.promote(
                 str(artifact.root), policy=self.policy, destination=self.destination, channel=channel,
-                known_as=self.known_as, store=self.store, signer=self.promoter, expect=one.subject, now=self.now,
+                known_as=self.known_as, store=self.store, signer=self.promoter, expect=one.subject, after=one.sequence,
+                now=self.now,
             )  # fmt: skip
         except Denied as error:
             return _told(channel, "denied", one, [str(error)], [error.hint], remembered)
@@ -181,6 +193,7 @@ def audit(
     trusted: Iterable[Trusted],
     only: Sequence[str] = (),
     known_as: str = "",
+    previous: Mapping[str, Any] | None = None,
     gate: Signer | None = None,
     promoter: Signer | None = None,
     recall: Recall | None = None,
@@ -196,6 +209,7 @@ def audit(
         trusted: whose promotions count; with what their policy has revoked.
         only: channels to look at; all that there are if left out.
         known_as: the destination's name in its pointers, if it is not its path or URI here.
+        previous: an earlier audit as JSON: its channels must still be there, with no lower numbers.
         gate: who signs evidence of checks that have to run again; without it, evidence that is missing or too old denies.
         promoter: who renews what is admitted; without it, nothing is renewed.
         recall: reads only what is new or changed (`recalling.recall`), on a local disk; without it, every byte is read.
@@ -208,16 +222,23 @@ def audit(
     Raises:
         StoreError, UsageError: the destination cannot be listed.
     """
-    there = channels.names(destination)
+    there, seen = channels.names(destination), _numbers(previous or {})
+    readers = tuple(one.renamed(one.name, one.revoked | frozenset(policy.revoked)) for one in trusted)
     looker = _Auditor(
-        destination=destination, policy=policy, store=store, trusted=tuple(trusted), known_as=known_as, gate=gate,
+        destination=destination, policy=policy, store=store, trusted=readers, known_as=known_as, gate=gate, seen=seen,
         promoter=promoter, recall=recall, now=now or datetime.now(timezone.utc),
     )  # fmt: skip
     found = []
-    for name in sorted(set(only) or there):
+    for name in sorted(set(only) or {*there, *seen}):
         found.append(looker.look(name))
         each(found[-1])
     return tuple(found)
+
+
+def _numbers(before: Mapping[str, Any]) -> dict[str, int]:
+    """What an earlier audit has seen: each channel's number; of one that proved nothing, 0."""
+    rows = [one for one in before.get("channels", []) if isinstance(one, Mapping) and isinstance(one.get("channel"), str)]
+    return {one["channel"]: one["sequence"] if isinstance(one.get("sequence"), int) else 0 for one in rows}
 
 
 def changes(before: Mapping[str, Any], now: Sequence[Audited]) -> list[str]:
@@ -236,11 +257,13 @@ def changes(before: Mapping[str, Any], now: Sequence[Audited]) -> list[str]:
             continue
         if was.get("digest") != one.digest:
             told.append(f"{one.channel} points to {one.digest or 'nothing'}, and pointed to {was.get('digest') or 'nothing'}")
+        if was.get("sequence") != one.sequence and was.get("digest") == one.digest:
+            told.append(f"{one.channel} is number {one.sequence}, and was number {was.get('sequence')}")
         if was.get("state") != one.state:
             told.append(
                 f"{one.channel} is {one.state}, and was {was.get('state')}" + (f": {one.reasons[0]}" if one.reasons else "")
             )
-    return [*told, *(f"{name} is gone" for name in sorted(old))]
+    return [documents.line(one) for one in (*told, *(f"{name} is gone" for name in sorted(old)))]
 
 
 def as_json(destination: str, found: Sequence[Audited], *, now: datetime) -> dict[str, Any]:

@@ -75,6 +75,16 @@ class Channel:
             bundle = get(self._fs, self._pointer, -1) if self._fs.exists(self._pointer) else None
         return None if bundle is None else self._verified(bundle, tuple(trusted))
 
+    def highest(self, trusted: Iterable[Trusted]) -> int:
+        """The highest number in the history that somebody trusted signed; 0 if there is none.
+
+        A pointer with a lower one is an old one that was put back, or a promoter died before he moved it.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        return max((number for number, _ in self._claims(1, *trusted)), default=0)
+
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Be the only promoter to this channel, on a local disk.
@@ -122,8 +132,8 @@ class Channel:
             for _, later in self._claims(number + 1, own)[:1]:
                 replace(self._fs, self._pointer, later)
 
-    def _claims(self, least: int, own: Trusted) -> list[tuple[int, bytes]]:
-        """Our own entries in the history from a number on, the highest first."""
+    def _claims(self, least: int, *trusted: Trusted) -> list[tuple[int, bytes]]:
+        """Entries in the history by these from a number on, the highest first."""
         found = []
         with self._driver("read"):
             for path, size in names_in(self._fs, self._history):
@@ -132,7 +142,7 @@ class Channel:
                     continue
                 bundle = get(self._fs, path, size)
                 try:
-                    if self._verified(bundle, (own,)).statement.sequence == int(entry[1]):
+                    if self._verified(bundle, trusted).statement.sequence == int(entry[1]):
                         found.append((int(entry[1]), bundle))
                 except EvidenceError:
                     continue  # not ours: whoever can write here cannot take a number
@@ -165,7 +175,7 @@ class Channel:
 
 
 def names(destination: str) -> tuple[str, ...]:
-    """Every channel of a destination, by what lies there: a file that only looks like a pointer is named, too.
+    """Every channel of a destination, by what lies there: a pointer that proves nothing is named, and a history without one.
 
     Raises:
         StoreError: the destination cannot be read.
@@ -176,9 +186,8 @@ def names(destination: str) -> tuple[str, ...]:
         found = [name[len(folder) :].lstrip("/") for name, _ in names_in(fs, folder)]
     except Exception as error:  # fsspec drivers raise whatever their client library raises
         raise StoreError(f"cannot read {redact(destination)}: {why(error)}") from error
-    return tuple(
-        sorted(one.removesuffix(SUFFIX) for one in found if one.endswith(SUFFIX) and _NAME.match(one.removesuffix(SUFFIX)))
-    )
+    heads = {one.partition("/")[0].removesuffix(SUFFIX) for one in found if one.endswith(SUFFIX)}
+    return tuple(sorted(one for one in heads if _NAME.match(one)))
 
 
 def _hex(bundle: bytes) -> str:

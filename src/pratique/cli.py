@@ -109,10 +109,11 @@ def sign(
 @click.option(
     "--known-as", type=GIVEN, help="With --clearance: the destination's name in `promote`, if it differs from TARGET."
 )
+@click.option("--least", type=click.IntRange(0), default=0, help="With --clearance: the highest number that you have seen.")
 @_format
 def verify(
     target: str, trusted: list[Any], signature: Path | None, allow: tuple[str, ...], name: str | None, min_version: str | None,
-    wanted: str | None, clearance: bool, channel: str, known_as: str | None, form: str,
+    wanted: str | None, clearance: bool, channel: str, known_as: str | None, least: int, form: str,
 ) -> None:  # fmt: skip
     """Verify a signed folder or file, a signed statement (.sigstore.json), or with --clearance what was promoted."""
     from pratique import verifying
@@ -124,8 +125,10 @@ def verify(
     expected = verifying.Expected(name=name or "", min_version=min_version or "", digest=wanted or "")
     if clearance:
         if expected.options or allow or signature:
-            raise errors.UsageError("--clearance goes with --channel and --known-as alone: it says itself which artifact it is")
-        result = verifying.channel(target, channel, trusted, known_as=known_as or "")
+            raise errors.UsageError(
+                "--clearance goes with --channel, --known-as and --least alone: it says itself which artifact it is"
+            )
+        result = verifying.channel(target, channel, trusted, known_as=known_as or "", least=least)
     else:
         if re.match(r"[a-z0-9]+:/", target) and not Path(target).exists():
             hint = "`pratique check provenance URI -o signers=KEY` and `pratique gate URI` fetch, pin and verify"

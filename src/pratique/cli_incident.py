@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -125,21 +124,23 @@ def audit(
     import functools
     from datetime import datetime, timezone
 
-    from pratique import audit_pages, auditing, reports
+    from pratique import audit_pages, auditing, reports, sources
     from pratique.policies import Policy
     from pratique.recalling import recall
     from pratique.remembering import Memory
     from pratique.signing import KeySigner
     from pratique.store import Store
 
-    before = _earlier(previous) if previous else None
+    if fast and sources.local(destination) is None:
+        raise errors.UsageError("--fast goes with a local folder", hint="leave it out: a remote file has no inode to go by")
+    before = _earlier(previous, destination) if previous else None
     now = datetime.now(timezone.utc)
     with ExitStack() as held:
         each = held.enter_context(count("channels"))
         memory = held.enter_context(Memory()) if fast else None
         found = auditing.audit(
             destination, policy=Policy.load(policy), store=Store(store or ""), trusted=trusted, only=only,
-            known_as=known_as or "", gate=named.choose(), promoter=KeySigner.load(renew) if renew else None,
+            known_as=known_as or "", previous=before, gate=named.choose(), promoter=KeySigner.load(renew) if renew else None,
             recall=functools.partial(recall, memory) if memory else None, each=lambda one: each(),
         )  # fmt: skip
     data = auditing.as_json(destination, found, now=now)
@@ -152,8 +153,8 @@ def audit(
         raise ending.Ended(1)
 
 
-def _earlier(path: Path) -> dict[str, Any]:
-    from pratique import documents
+def _earlier(path: Path, destination: str) -> dict[str, Any]:
+    from pratique import documents, sources
 
     try:
         value = documents.parse(files.read(path, most=documents.MAX_BYTES, regular=True), what=str(path))
@@ -163,6 +164,8 @@ def _earlier(path: Path) -> dict[str, Any]:
         raise errors.UsageError(f"{path} is no audit: {error}", hint="pratique audit --format json writes one") from error
     if not isinstance(value, dict) or not isinstance(value.get("channels"), list):
         raise errors.UsageError(f"{path} is no audit", hint="pratique audit --format json writes one")
+    if value.get("destination") != sources.redact(destination):
+        raise errors.UsageError(f"{path} is an audit of {value.get('destination')}, not of {sources.redact(destination)}")
     return value
 
 
@@ -190,16 +193,16 @@ def _audited(data: dict[str, Any]) -> Iterator[str]:
 
 
 @click.command()
-@click.argument("digest", type=GIVEN, required=False)
+@click.argument("subject", type=GIVEN, required=False)
 @click.option("--policy", type=PATH, required=True, help="The policy to write it into.")
-@click.option("--key", type=PATH, help="Revoke this public key (the file of it) instead of a digest.")
+@click.option("--key", type=PATH, help="Revoke this public key (the file of it) instead.")
 @click.option("--certificate", type=PATH, help="Revoke the certificates in this file, and all below them.")
 @click.option("--identity", type=GIVEN, help="Revoke a keyless identity, with its --issuer.")
 @click.option("--issuer", type=GIVEN, help="The issuer of --identity.")
 @click.option("--reason", type=GIVEN, required=True, help="Why, for whoever reads the policy.")
 @_format
 def revoke(
-    digest: str | None,
+    subject: str | None,
     policy: Path,
     key: Path | None,
     certificate: Path | None,
@@ -208,22 +211,37 @@ def revoke(
     reason: str,
     form: str,
 ) -> None:
-    """Write into a policy that DIGEST (an artifact, a file in one, a statement), a key or an identity is worth nothing."""
+    """Write into a policy that SUBJECT (an artifact, or a digest of one, of a file or of a statement) is worth nothing.
+
+    Or a key, certificates, an identity: written as fingerprints, so that a file of that name may hold another key tomorrow.
+    """
     from pratique import revoking
 
-    given = {
-        "digest": digest, "key": _from(policy, key), "certificate": _from(policy, certificate), "identity": identity,
-        "issuer": issuer,
-    }  # fmt: skip
-    what = {name: value for name, value in given.items() if value}
-    if len(what.keys() & set(revoking.KINDS)) != 1 or bool(identity) != bool(issuer):
-        raise errors.UsageError("give one of DIGEST, --key, --certificate, and --identity with --issuer")
-    after = revoking.revoke(policy, what, reason=reason)
-    shown = " ".join(what.values())
+    entries, why = _entries(subject, key, certificate, identity, issuer), reason
+    if source := key or certificate:
+        why = f"{reason} ({source.name})"
+    for what in entries:
+        after = revoking.revoke(policy, what, reason=why)
+    shown = ", ".join(" ".join(what.values()) for what in entries)
     text = f"revoked {shown} in {policy}, which is {after.digest} now\nwhat descends from it: pratique trace"
-    ending.tell(form, {"policy": str(policy), "policy_digest": after.digest, "revoked": what, "reason": reason}, text)
+    ending.tell(form, {"policy": str(policy), "policy_digest": after.digest, "revoked": entries, "reason": why}, text)
 
 
-def _from(policy: Path, path: Path | None) -> str:
-    """A file as the policy names it: relative to itself."""
-    return os.path.relpath(path, policy.parent) if path else ""
+def _entries(
+    subject: str | None, key: Path | None, certificate: Path | None, identity: str | None, issuer: str | None
+) -> list[dict[str, str]]:
+    """What to write: one entry, or one for each certificate of a file."""
+    from pratique.artifacts import open_artifact
+    from pratique.signing import TrustedKey, authorities
+    from pratique.signing.certificates import load_pem
+
+    if sum(map(bool, (subject, key, certificate, identity))) != 1 or bool(identity) != bool(issuer):
+        raise errors.UsageError("give one of SUBJECT, --key, --certificate, and --identity with --issuer")
+    if key:
+        return [{"digest": TrustedKey.load("revoked", key).fingerprint}]
+    if certificate:
+        return [{"digest": authorities.fingerprint(one)} for one in load_pem(certificate)]
+    if identity:
+        return [{"identity": identity, "issuer": str(issuer)}]
+    given = str(subject)
+    return [{"digest": given if given.startswith("sha256:") else open_artifact(given).subject.digest}]

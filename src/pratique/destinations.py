@@ -71,22 +71,39 @@ class Destination:
         """A private copy of exactly the promoted bytes.
 
         Raises:
-            EvidenceError: other bytes lie there, or none.
+            EvidenceError: other bytes lie there, or none; or a link, or something beside them.
         """
-        subject = clearance.subject
-        with self._driver("read"):
-            folder = f"{self._root}/{place(subject, is_file=True)}"
-            is_file = bool(self._fs.exists(folder))
-            names = [name for name, _ in names_in(self._fs, folder)] if is_file else []
-        where = self.address(subject, is_file=is_file)
-        if is_file:
-            if len(names) != 1:
-                raise EvidenceError(f"{redact(where)} holds {len(names)} files: it was changed after the promotion")
-            where += "/" + names[0].rsplit("/", 1)[-1]
+        where = self.where(clearance)
         artifact = open_artifact(where, kind=clearance.kind)
-        if artifact.subject != subject:
+        if artifact.subject != clearance.subject:
             raise EvidenceError(f"{redact(where)} holds {artifact.subject.digest}: it was changed after the promotion")
         return artifact
+
+    def where(self, clearance: Clearance) -> str:
+        """What to load: the folder, or the one file with the name that was promoted. Its bytes are not looked at here.
+
+        A digest is that of a folder or of a file, and the signed clearance says of which. So whatever lies in the other's place
+        was put there by somebody, and so was a link, or a file of another name: a name decides which loader runs.
+
+        Raises:
+            EvidenceError: something else lies there.
+        """
+        subject = clearance.subject
+        is_file = clearance.resource_uri.endswith(".file")
+        here, other = (f"{self._root}/{place(subject, is_file=one)}" for one in (is_file, not is_file))
+        address = self.address(subject, is_file=is_file)
+        with self._driver("read"):
+            if self._local:
+                names = _entries(Path(here))
+                stray = os.path.lexists(other)
+            else:
+                names = [name[len(here) :].lstrip("/") for name, _ in names_in(self._fs, here)]
+                stray = bool(names_in(self._fs, other)) or bool(self._fs.isfile(other))
+        if stray:
+            raise EvidenceError(f"{redact(self.address(subject, is_file=not is_file))} was put beside {redact(address)}")
+        if is_file and names != [subject.name]:
+            raise EvidenceError(f"{redact(address)} does not hold {subject.name} alone: it was changed after the promotion")
+        return f"{address}/{subject.name}" if is_file else address
 
     def _upload(self, artifact: Artifact, path: str) -> tuple[Entry, ...]:
         """Object stores have no rename. What an upload that died left behind is completed, and hashed like the rest."""
@@ -118,6 +135,13 @@ class Destination:
             raise
         except Exception as error:
             raise StoreError(f"cannot {doing} {self.shown}: {why(error)}") from error
+
+
+def _entries(folder: Path) -> list[str]:
+    """What a local folder holds; links are nothing that was promoted, for whoever owns what they lead to can change it."""
+    if folder.is_symlink() or not folder.is_dir():
+        raise EvidenceError(f"{folder} is no folder: it was changed after the promotion")
+    return sorted(os.listdir(folder))
 
 
 def place(subject: Subject, *, is_file: bool) -> str:

@@ -50,16 +50,22 @@ def gather(store: Store, digest: str, trusted: Iterable[Trusted]) -> Dossier:
     keys, subject = tuple(trusted), Subject(digest=digest)
     evidence = collect(store, "evidence", subject, keys, Evidence.parse)
     records = collect(store, "records", subject, keys, TrainingRecord.parse)
+    signed = [one for one in records.vouched if one.statement.builder.rpartition(":trainer:")[2] in one.actors]
     clearances = collect(store, "clearances", subject, keys, Clearance.parse)
-    refused = (*clearances.refused, *records.refused, *evidence.refused)
-    held = [one.statement.subject for found in (clearances, records, evidence) for one in found.vouched]
+    unnamed = [f"{one.digest} names a trainer who did not sign it" for one in records.vouched if one not in signed]
+    refused = (*clearances.refused, *records.refused, *unnamed, *evidence.refused)
+    held = [
+        *(one.statement.subject for one in clearances.vouched),
+        *(one.statement.subject for one in signed),
+        *(one.statement.subject for one in evidence.vouched),
+    ]
     if not held:
         others = f"; {len(refused)} statements by others lie there: {refused[0]}" if refused else ""
         raise EvidenceError(f"{store.shown} holds nothing about {digest} that anybody trusted signed{others}")
     return Dossier(
         subject=held[0],
         evidence=tuple(sorted(evidence.vouched, key=lambda one: one.statement.made_at, reverse=True)),
-        records=tuple(sorted(records.vouched, key=lambda one: one.statement.finished_at, reverse=True)),
+        records=tuple(sorted(signed, key=lambda one: one.statement.finished_at, reverse=True)),
         clearances=tuple(sorted(clearances.vouched, key=lambda one: one.statement.made_at, reverse=True)),
         revoked=revoked(keys),
         refused=refused,

@@ -24,9 +24,11 @@ _STYLE = (
 def as_svg(found: Trace) -> str:
     """The picture. Boxes with a red edge were promoted; the one with a thick edge was asked for."""
     up, down = list(found.upstream), list(found.downstream)
-    dropped = max(0, len(up) + len(down) - MOST)
-    if dropped:
-        up, down = up[: MOST // 2], down[: MOST - min(len(up), MOST // 2)]
+    whole = len(up) + len(down)
+    if whole > MOST:
+        up = up[: max(MOST // 2, MOST - len(down))]
+        down = down[: MOST - len(up)]
+    dropped = whole - len(up) - len(down)
     columns = _columns(up, down)
     places = _places(columns, found.digest)
     lines = [_line(places[a], places[b]) for a, b in _edges([*up, *down]) if a in places and b in places]

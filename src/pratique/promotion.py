@@ -26,7 +26,7 @@ from pratique.artifacts import Artifact, Limits, Progress, Subject, open_artifac
 from pratique.channels import Channel
 from pratique.clearing import ensure_clearance
 from pratique.destinations import Destination, place
-from pratique.errors import Denied, EvidenceError, StoreError, WrongSubject
+from pratique.errors import Denied, EvidenceError, PolicyError, StoreConflict, StoreError, WrongSubject
 from pratique.gate import cleared
 from pratique.judging import Verdict, decide
 from pratique.policies import Policy
@@ -65,6 +65,7 @@ def promote(
     signer: Signer | None = None,
     run_id: str = "",
     expect: Subject | None = None,
+    after: int | None = None,
     limits: Limits | None = None,
     now: datetime | None = None,
     progress: Progress | None = None,
@@ -81,18 +82,21 @@ def promote(
         signer: who signs the promotion; this machine's own key if left out, which must be there. Best one that no gate and
             no training holds.
         run_id: if given, only evidence of this pipeline run counts.
-        expect: if given, the artifact must be this one, whatever evidence there is about others.
+        expect: if given, the artifact must be this one, whatever evidence there is about others; its name is what counts.
+        after: if given, the number that the channel must have until then: a renewal must not undo a promotion.
 
     Raises:
         Denied: the evidence does not satisfy the policy, or lapsed during the copy. The channel stands where it stood.
         WrongSubject: the artifact is not the expected one.
-        StoreConflict: other bytes stand where these belong, or the channel's pointer is not ours to move.
+        StoreConflict: other bytes stand where these belong, the channel's pointer is not ours to move, or it has moved.
         ArtifactError, StoreError, PolicyError: it could not be decided or done; the old state stands.
     """
     line, folder = Channel(destination, channel, known_as), Destination(destination)
     store = store or Store()
     signer = signer or gate_signer(make=False)
     own = signing.trust_in(signer, "this promoter")
+    if signing.mark(signer) in policy.revoked:
+        raise PolicyError(f"the policy has revoked the key that would sign this: {policy.revoked[signing.mark(signer)]}")
     now, started = now or datetime.now(timezone.utc), time.time()
 
     artifact = open_artifact(uri, kind=policy.subject, limits=limits, progress=progress)  # 1
@@ -102,12 +106,13 @@ def promote(
             f"pointer to it was edited ({uri})",
             hint="promote the copy that the gate admitted",
         )
-    seen = collect(store, "evidence", artifact.subject, policy.evidence_keys, Evidence.parse)  # 2
+    subject = expect or artifact.subject
+    seen = collect(store, "evidence", subject, policy.evidence_keys, Evidence.parse)  # 2
     absent = "; ".join(seen.refused[:3])
     absences = dict.fromkeys(policy.require, f"what the store holds proves nothing: {absent}") if absent else {}
 
     def judge(moment: datetime) -> Verdict:
-        verdict = decide(policy, artifact.subject, seen.vouched, now=moment, run_id=run_id, absences=absences)
+        verdict = decide(policy, subject, seen.vouched, now=moment, run_id=run_id, absences=absences)
         if not verdict.admitted:
             raise Denied(verdict)
         return verdict
@@ -118,12 +123,14 @@ def promote(
     with line.turn():  # 5
         judge(now + timedelta(seconds=max(0.0, time.time() - started)))
         number = line.next(own)
+        if after is not None and number != after + 1:
+            raise StoreConflict(f"{channel} has moved on to number {number - 1} meanwhile; nothing was promoted")
         address = f"{line.known_as}/{place(artifact.subject, is_file=artifact.is_file)}"
         clearance = cleared(
             verdict, signer, role="promotion", resource_uri=address, run_id=run_id, channel=channel, sequence=number
         )
         bundle = signing.sign(clearance.statement(), INTOTO, signer)
-        store.add("clearances", artifact.subject, bundle)
+        store.add("clearances", subject, bundle)
         line.move(number, bundle, own)
     return Promotion(verdict=verdict, uri=redact(where), clearance=clearance, refused=seen.refused)
 

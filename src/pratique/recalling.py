@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pratique import artifacts, listing
 from pratique.artifacts import Limits
-from pratique.destinations import place
-from pratique.errors import ArtifactError
+from pratique.destinations import Destination
+from pratique.errors import EvidenceError
 from pratique.remembering import Memory
 from pratique.statements import Clearance
 
@@ -22,15 +22,12 @@ def recall(memory: Memory, folder: Path, one: Clearance) -> tuple[str, int]:
     """The digest of what lies where a clearance says, and how many of its files were not read.
 
     Raises:
-        ArtifactError: it cannot be read, or was not there. StoreError: no memory.
+        EvidenceError: something else lies there. ArtifactError: it cannot be read. StoreError: no memory.
     """
-    single = folder / place(one.subject, is_file=True)
-    if single.is_dir():
-        inner = sorted(single.iterdir())
-        if len(inner) != 1:
-            raise ArtifactError(f"{single} holds {len(inner)} files, not one")
-        found = listing.single(inner[0], inner[0].name, Limits())
-    else:
-        found = listing.tree(folder / place(one.subject, is_file=False), Limits(), follow=False)
+    path = Path(Destination(str(folder)).where(one))
+    is_file = one.resource_uri.endswith(".file")
+    if is_file and artifacts.looks_like_listing(path):
+        raise EvidenceError(f"{path} is a list of digests, which shares its digest with the folder that it lists")
+    found = listing.single(path, path.name, Limits()) if is_file else listing.tree(path, Limits(), follow=False)
     recalled = memory.digests(found)
-    return artifacts.digest_of(artifacts.entries_of(found, recalled.digests), is_file=single.is_dir()), recalled.remembered
+    return artifacts.digest_of(artifacts.entries_of(found, recalled.digests), is_file=is_file), recalled.remembered

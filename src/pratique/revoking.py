@@ -8,7 +8,8 @@ The file is written in one step, after the new text was read back as a policy th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -30,31 +31,50 @@ def revoke(path: Path, what: Mapping[str, str], *, reason: str) -> Policy:
         reason: why, for whoever reads the policy.
 
     Returns:
-        The policy as it is now.
+        The policy as it is now; as it was, if that is revoked already.
 
     Raises:
         PolicyError: the policy is not in order, or would not be with this entry.
-        UsageError: it is revoked already, or the file cannot be written.
+        UsageError: the file is a link, or cannot be written.
     """
+    if path.is_symlink():
+        hint = f"pass what it points to, {path.resolve()}; paths in the entry are relative to that"
+        raise UsageError(f"{path} is a symbolic link, which would be replaced by a file", hint=hint)
     if not reason.strip():
         raise UsageError("a revocation needs a reason", hint="--reason 'trojan, incident 17'")
-    try:
-        data = files.read(path, most=policy_files.MAX_BYTES, regular=True)
-    except OSError as error:
-        raise UsageError(f"cannot read the policy {path}: {error.strerror or error}") from error
-    before = Policy.parse(data, file=str(path), base=path.absolute().parent)
-    entry = "{" + ", ".join(f"{key}: {_quoted(value)}" for key, value in {**what, "reason": reason}.items()) + "}"
-    text = _with(data.decode("utf-8"), entry, str(path))
-    after = Policy.parse(text.encode(), file=str(path), base=path.absolute().parent)
-    added = set(after.revoked) - set(before.revoked)
-    if not added:
-        raise UsageError(f"{path} has revoked that already", hint="pratique policy explain says why")
-    _ensure_only(before, after, data, text, str(path))
-    try:
-        files.replace(path, text.encode(), mode=path.stat().st_mode & 0o777)
-    except OSError as error:
-        raise UsageError(f"cannot write the policy {path}: {error.strerror or error}") from error
+    with _turn(path):
+        try:
+            data = files.read(path, most=policy_files.MAX_BYTES, regular=True)
+        except OSError as error:
+            raise UsageError(f"cannot read the policy {path}: {error.strerror or error}") from error
+        after, text = _edited(data, path, {**what, "reason": reason})
+        try:
+            files.replace(path, text, mode=path.stat().st_mode & 0o777)
+        except OSError as error:
+            raise UsageError(f"cannot write the policy {path}: {error.strerror or error}") from error
     return after
+
+
+@contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    """Two revocations at once: one after the other, so that neither is lost."""
+    try:
+        with files.turn(path.with_name(f".{path.name}.lock"), seconds=60):
+            yield
+    except OSError as error:
+        raise UsageError(f"cannot write beside the policy {path}: {error.strerror or error}") from error
+
+
+def _edited(data: bytes, path: Path, what: Mapping[str, str]) -> tuple[Policy, bytes]:
+    """The policy with the entry, read back from its new text; the old text if it is revoked already."""
+    before = Policy.parse(data, file=str(path), base=path.absolute().parent)
+    entry = "{" + ", ".join(f"{key}: {_quoted(value)}" for key, value in what.items()) + "}"
+    text = _with(data.decode("utf-8"), entry, str(path)).encode()
+    after = Policy.parse(text, file=str(path), base=path.absolute().parent)
+    if not set(after.revoked) - set(before.revoked):
+        return before, data
+    _ensure_only(before, after, data, text, str(path))
+    return after, text
 
 
 def _with(text: str, entry: str, file: str) -> str:
@@ -94,9 +114,9 @@ def _line_end(text: str, index: int) -> int:
     return len(text) if found < 0 else found
 
 
-def _ensure_only(before: Policy, after: Policy, data: bytes, text: str, file: str) -> None:
+def _ensure_only(before: Policy, after: Policy, data: bytes, text: bytes, file: str) -> None:
     """Nothing but `revoked` is another than it was."""
-    old, new = policy_files.read(data, file)[0], policy_files.read(text.encode(), file)[0]
+    old, new = policy_files.read(data, file)[0], policy_files.read(text, file)[0]
     if old.model_copy(update={"revoked": []}) != new.model_copy(update={"revoked": []}) or not set(before.revoked) <= set(
         after.revoked
     ):

@@ -120,11 +120,12 @@ def chart(store: Store, trusted: Iterable[Trusted], each: Callable[[], None] = l
     keys = tuple(trusted)
     records = collect_all(store, "records", keys, TrainingRecord.parse, each)
     clearances = collect_all(store, "clearances", keys, Clearance.parse, each)
-    links, names = [], dict[str, str]()
+    links, names, unnamed = [], dict[str, str](), list[str]()
     for one in sorted(records.vouched, key=lambda one: one.statement.finished_at):
         record = one.statement
         if record.builder.removeprefix("urn:pratique:trainer:") not in one.actors:
-            continue  # it names somebody who did not sign it
+            unnamed.append(f"the record {one.digest} names {record.builder}, who did not sign it")
+            continue
         for subject in (record.subject, *(material.subject for material in record.materials)):
             names[subject.digest] = subject.name
         links += [
@@ -137,7 +138,9 @@ def chart(store: Store, trusted: Iterable[Trusted], each: Callable[[], None] = l
     promotions = [one for one in clearances.vouched if one.statement.channel]
     for promoted in clearances.vouched:
         names.setdefault(promoted.statement.subject.digest, promoted.statement.subject.name)
-    return Chart(links=tuple(links), names=names, places=_places(promotions), refused=(*records.refused, *clearances.refused))
+    return Chart(
+        links=tuple(links), names=names, places=_places(promotions), refused=(*records.refused, *unnamed, *clearances.refused)
+    )
 
 
 def trace(everything: Chart, digest: str) -> Trace:

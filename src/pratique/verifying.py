@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from pratique import documents, files, manifests, promotion, signing
+from pratique import documents, files, manifests, promotion, signing, sources
 from pratique.artifacts import Subject
 from pratique.clearing import SKEW, ensure_clearance, ensure_not_revoked
 from pratique.deliveries import ANY, delivery, proof
 from pratique.deliveries import Expected as Expected
 from pratique.deliveries import Proof as Proof
+from pratique.destinations import Destination
 from pratique.errors import ArtifactError, Malformed, Stale, UsageError, WrongSigner, WrongSubject
 from pratique.oms import SUFFIX, Allow
 from pratique.signing import Trusted, Verified, Witness
@@ -113,7 +114,13 @@ def statement(
 
 
 def channel(
-    destination: str, name: str, trusted: Sequence[Trusted], *, known_as: str = "", now: datetime | None = None
+    destination: str,
+    name: str,
+    trusted: Sequence[Trusted],
+    *,
+    known_as: str = "",
+    least: int = 0,
+    now: datetime | None = None,
 ) -> Proof:
     """Verify a promotion's channel, then the bytes that it points to.
 
@@ -122,22 +129,27 @@ def channel(
         name: of the channel.
         trusted: whose promotions count.
         known_as: as promoters named the destination, if its path or URI is another one there.
+        least: the highest number that the reader has seen; a lower one is an old pointer put back.
         now: when the promotion must hold; this moment if left out.
 
     Raises:
         EvidenceError, StoreError, ArtifactError: it does not hold, and why.
     """
-    vouched = promotion.read_channel(destination, name, trusted, now=now, known_as=known_as)
+    vouched = promotion.read_channel(destination, name, trusted, now=now, known_as=known_as, least=least)
     one = vouched.statement
     artifact = promotion.verify_promoted(one, destination)
+    where = sources.redact(Destination(destination).where(one))
     signers = signing.names_of(vouched.signers, trusted)
     return proof(
         f"channel {name} holds promotion number {one.sequence}, signed by {', '.join(signers)}",
         *_whys(vouched.witnesses),
         f"it clears {one.subject.digest} until {stamp(one.expires)}, for: {', '.join(one.levels)}",
-        f"the {len(artifact.entries)} files at the destination have exactly that digest",
-        data={"subject": one.subject.digest, "signers": signers, "sequence": one.sequence, "expires": stamp(one.expires)},
-    )
+        f"the {len(artifact.entries)} files at the destination have exactly that digest; load {where}",
+        data={
+            "subject": one.subject.digest, "signers": signers, "sequence": one.sequence, "expires": stamp(one.expires),
+            "path": where,
+        },
+    )  # fmt: skip
 
 
 _FORGOTTEN = "is its signature missing? It lies beside the file as FILE.sig, or is named with --signature"
