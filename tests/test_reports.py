@@ -238,7 +238,7 @@ def filled(tmp_path: Path) -> Store:
     )  # fmt: skip
     record = TrainingRecord(
         subject=subject, materials=(Material(role="base", subject=subject, uri=HOSTILE[1]),), parameters={}, run_id="",
-        builder=f"urn:pratique:trainer:{GATE.trusted().fingerprint}", started_at=NOW, finished_at=NOW,
+        builder=f"urn:pratique:trainer:{mark}", started_at=NOW, finished_at=NOW,
     )  # fmt: skip
     lapsed = replace(clearance, made_at=long_ago, expires=long_ago + timedelta(days=1))
     forged = replace(clearance, verifier="urn:pratique:gate:" + DIGEST)

@@ -1,6 +1,6 @@
 """The check `artifact` as a step. Written by tools/components.py: change the check's options instead."""
 
-from typing import Optional
+from typing import Any, Optional
 
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, Input, Metrics, Output
@@ -18,6 +18,7 @@ def scan_artifact(
     formats: Optional[list[str]] = None,
     pickle_packs: Optional[list[str]] = None,
     pickle_globals: Optional[list[str]] = None,
+    code_files: Optional[dict[str, Any]] = None,
     onnx_domains: Optional[list[str]] = None,
     templates: str = "refuse",
     max_json_bytes: int = 67108864,
@@ -41,12 +42,16 @@ def scan_artifact(
         report: What was seen, as a page.
         metrics: Every measure, and the number of findings of each severity.
         formats: Formats that are allowed. `pickle`, `torch` (checkpoints) and `npy` (.npy and .npz) hold pickles: of plain
-            data, and of what `pickle_packs` and `pickle_globals` allow. Default: 'csv', 'json', 'parquet', 'safetensors',
-            'text'.
+            data, and of what `pickle_packs` and `pickle_globals` allow. `torchscript` holds a program of operators that only
+            compute. `archive` (zip, tar, and files compressed one by one) holds files, which are looked at like those beside
+            it. `yaml` is configurations (Hydra, NeMo, MLflow's MLmodel), `xml` is PMML and OpenVINO. Default: 'csv', 'json',
+            'parquet', 'safetensors', 'text'.
         pickle_packs: Allow-lists for pickles: whatever they name may be imported. `torch` for state dicts, `sklearn` and
             `joblib` for estimators. Default: .
-        pickle_globals: Single globals that pickles may import, with their roles: `new acme.nets.Net`. Roles: call, new, ref,
-            state, items, pairs. Default: .
+        pickle_globals: Single globals that pickles, skops and YAML may import, with their roles: `new acme.nets.Net`. Roles:
+            call, new, ref, state, items, pairs. Default: .
+        code_files: Programs that somebody has read, by their paths in the artifact, each with its digest: `{modeling_x.py:
+            "sha256:..."}`. They pass as long as they are these to the last byte.
         onnx_domains: Domains of operators beside ONNX's own (`com.microsoft`), for runtimes that have these built in.
             Default: .
         templates: Jinja in JSON (`chat_template`) and in `.jinja` files: `refuse` it, or let pass what an allow-list has
@@ -69,6 +74,7 @@ def scan_artifact(
         "formats": formats,
         "pickle_packs": pickle_packs,
         "pickle_globals": pickle_globals,
+        "code_files": code_files,
         "onnx_domains": onnx_domains,
         "templates": templates,
         "max_json_bytes": max_json_bytes,

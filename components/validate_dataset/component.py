@@ -19,12 +19,14 @@ def validate_dataset(
     suite: Optional[str] = None,
     false_alarm_rate: float = 0.01,
     min_rows: int = 50,
+    must_detect: Optional[list[str]] = None,
+    min_power: float = 0.8,
     policy: Optional[str] = None,
     deny_at: Optional[str] = None,
     store: str = "",
     key: str = "",
 ) -> str:
-    """Drift, label noise, duplicates, ranges and schema against a reference profile.
+    """Drift, label noise, triggers, anomalies, duplicates, ranges and schema against a reference profile.
 
     Keeps signed evidence of what it saw, and then fails on a finding at or above `deny_at`. It hands no artifact on and
     clears nothing: to train on exactly what was judged, or to promote it, use `gate`. What to ask comes from the options here
@@ -43,6 +45,9 @@ def validate_dataset(
         false_alarm_rate: Of the proposed suite: chance that a batch just like the reference fails. A suite file holds its own
             alphas.
         min_rows: Of the proposed suite: fewest rows. With less than some hundred rows little can be detected.
+        must_detect: Poison that the suite must have been measured to find, each `kind=share`: `flipped-labels=0.02`. Else:
+            inconclusive. Default: .
+        min_power: How often it must have found that; the lower end of the measured 95 % interval counts.
         policy: Path of a policy in the step's file system that asks the question, instead of all options here.
         deny_at: The mildest finding that fails the step: note, low, medium, high or critical; or `never`, which leaves the
             decision to a gate of this run. Default: high, or as the policy says.
@@ -54,7 +59,14 @@ def validate_dataset(
     """
     from pratique import steps
 
-    asked = {"profile": profile, "suite": suite, "false_alarm_rate": false_alarm_rate, "min_rows": min_rows}
+    asked = {
+        "profile": profile,
+        "suite": suite,
+        "false_alarm_rate": false_alarm_rate,
+        "min_rows": min_rows,
+        "must_detect": must_detect,
+        "min_power": min_power,
+    }
     return steps.check(
         "dataset", artifact, evidence=evidence, report=report, metrics=metrics, run_id=run_id, asked=asked,
         policy=policy, deny_at=deny_at, store=store, key=key,

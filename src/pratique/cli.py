@@ -19,6 +19,7 @@ from pratique import __version__, ending, errors
 from pratique.cli_data import profile, suite
 from pratique.cli_incident import audit, revoke, trace
 from pratique.cli_kfp import kfp
+from pratique.cli_neutralise import neutralise
 from pratique.cli_trust import GIVEN, PATH, dsse, signer_of, signs, trust, trusts
 from pratique.watching import volume
 
@@ -421,6 +422,7 @@ def policy_schema() -> None:
 
 cli.add_command(audit)
 cli.add_command(kfp)
+cli.add_command(neutralise)
 cli.add_command(profile)
 cli.add_command(revoke)
 cli.add_command(suite)

@@ -17,7 +17,7 @@ from pratique.clearing import ensure_clearance
 from pratique.errors import EvidenceError, Revoked, Stale
 from pratique.reports import badge, observed, page, quoted, table
 from pratique.signing import Trusted
-from pratique.statements import Clearance, Evidence, TrainingRecord, Vouched, stamp
+from pratique.statements import NEUTRALISE, Clearance, Evidence, TrainingRecord, Vouched, stamp
 from pratique.store import Store
 from pratique.trust import revoked
 from pratique.vouching import collect
@@ -110,7 +110,8 @@ def _trained(record: TrainingRecord, digest: str) -> str:
         (quoted(one.role), quoted(one.subject.name), f"<code>{quoted(one.subject.digest)}</code>", quoted(one.uri))
         for one in record.materials
     ]
+    title = "Written again as safetensors" if record.build_type == NEUTRALISE else "Training"
     return (
-        f"<h2>Training</h2><p class=dim>record <code>{quoted(digest)}</code>, {stamp(record.finished_at)[:19]}Z, by "
+        f"<h2>{title}</h2><p class=dim>record <code>{quoted(digest)}</code>, {stamp(record.finished_at)[:19]}Z, by "
         f"<code>{quoted(record.builder)}</code></p>" + table(("role", "name", "digest", "from"), used)
     )

@@ -30,8 +30,13 @@ STATEMENT = "https://in-toto.io/Statement/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 PROVENANCE = "https://slsa.dev/provenance/v1"
 VERIFICATION_SUMMARY = "https://slsa.dev/verification_summary/v1"
-TRANSFER_LEARNING = "urn:pratique:build:transfer-learning:v1"
+TRANSFER_LEARNING: Literal["urn:pratique:build:transfer-learning:v1"] = "urn:pratique:build:transfer-learning:v1"
 """SLSA buildType of our training records."""
+
+NEUTRALISE: Literal["urn:pratique:build:neutralise:v1"] = "urn:pratique:build:neutralise:v1"
+"""SLSA buildType of records of a model that was written again in a format which cannot carry code (`neutralising`)."""
+
+BuildType = Literal["urn:pratique:build:transfer-learning:v1", "urn:pratique:build:neutralise:v1"]
 
 _Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 _Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -179,11 +184,14 @@ class TrainingRecord:
     started_at: datetime
     finished_at: datetime
 
+    build_type: BuildType = TRANSFER_LEARNING
+    """What was done: a training, or the writing of the same tensors in a format that cannot carry code."""
+
     def statement(self) -> bytes:
         """The bytes to sign."""
         predicate = {
             "buildDefinition": {
-                "buildType": TRANSFER_LEARNING,
+                "buildType": self.build_type,
                 "externalParameters": dict(self.parameters),
                 "resolvedDependencies": [
                     {
@@ -216,6 +224,7 @@ class TrainingRecord:
             ),
             parameters=body.buildDefinition.externalParameters, builder=body.runDetails.builder.id,
             run_id=metadata.invocationId, started_at=metadata.startedOn, finished_at=metadata.finishedOn,
+            build_type=body.buildDefinition.buildType,
         )  # fmt: skip
 
 
@@ -414,7 +423,7 @@ class _Dependency(_Resource):
 
 
 class _BuildDefinition(_Model):
-    buildType: Literal["urn:pratique:build:transfer-learning:v1"]
+    buildType: BuildType
     externalParameters: dict[str, Any]
     resolvedDependencies: list[_Dependency]
 

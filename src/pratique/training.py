@@ -36,7 +36,7 @@ from pratique import artifacts, documents, settings, signing
 from pratique.artifacts import Artifact, Limits, Subject, open_artifact
 from pratique.errors import ArtifactError, Error, Malformed, StoreConflict, StoreError, UsageError
 from pratique.signing import INTOTO, KeySigner, Signer, TrustedKey
-from pratique.statements import Material, TrainingRecord
+from pratique.statements import TRANSFER_LEARNING, BuildType, Material, TrainingRecord
 from pratique.store import Store
 
 _NOT_YET = Subject(digest="sha256:" + "0" * 64)
@@ -85,6 +85,7 @@ def record(
     run_id: str = "",
     parameters: Mapping[str, Any] | None = None,
     limits: Limits | None = None,
+    build_type: BuildType = TRANSFER_LEARNING,
 ) -> Iterator[Run]:
     """Wrap the code that trains; on a clean exit, sign and store what went in and what came out.
 
@@ -97,6 +98,7 @@ def record(
         run_id: names the pipeline run in the record.
         parameters: what the caller chose (epochs, learning rate ...), as JSON values.
         limits: how large each input and the output may be.
+        build_type: what the record says was done; `neutralising` says something else than a training.
 
     Raises:
         UsageError: nothing goes in, `output` is taken, `parameters` are not JSON, the key is the gate's: all before any
@@ -116,7 +118,7 @@ def record(
 
     model = None if base is None else open_artifact(base, kind="model", limits=limits)  # 1
     data = tuple(open_artifact(one, kind="dataset", limits=limits) for one in named)
-    draft = _draft((*([model] if model else []), *data), target.name, signer, run_id, parameters or {})
+    draft = _draft((*([model] if model else []), *data), target.name, signer, run_id, parameters or {}, build_type)
     folder = _staging(target)
     run = Run(output=folder, datasets=data, _base=model)
     try:
@@ -160,7 +162,9 @@ def _ensure_apart(signer: Signer) -> None:
         )
 
 
-def _draft(inputs: Iterable[Artifact], name: str, signer: Signer, run_id: str, parameters: Mapping[str, Any]) -> TrainingRecord:
+def _draft(
+    inputs: Iterable[Artifact], name: str, signer: Signer, run_id: str, parameters: Mapping[str, Any], build_type: BuildType
+) -> TrainingRecord:  # fmt: skip
     """The record but for its subject. Written and read once for trial: better now than after hours of training."""
     started = datetime.now(timezone.utc)
     try:
@@ -172,7 +176,7 @@ def _draft(inputs: Iterable[Artifact], name: str, signer: Signer, run_id: str, p
                 for one in inputs
             ),
             parameters=settled, builder=f"urn:pratique:trainer:{signing.mark(signer)}", run_id=run_id,
-            started_at=started, finished_at=started,
+            started_at=started, finished_at=started, build_type=build_type,
         )  # fmt: skip
         TrainingRecord.parse(draft.statement())
     except (TypeError, ValueError, RecursionError, Malformed) as error:

@@ -98,6 +98,66 @@ def test_names_of_python_2_are_what_the_loader_makes_of_them() -> None:
     assert look(b"\x80\x03" + old, ["stdlib-data"]) != []  # from protocol 3 on there is no translation
 
 
+LAZY = name("torch.nn.modules.linear", "LazyLinear") + b")\x81"
+GETATTR = name("builtins", "getattr")
+
+
+def test_the_hook_of_a_lazy_layer_is_the_one_use_of_getattr() -> None:
+    assert look(stream(call(GETATTR, LAZY, text("_infer_parameters")))) == []
+    plain = name("torch.nn.modules.linear", "Linear") + b")\x81"
+    for body in (
+        call(GETATTR, LAZY, text("__class__")),
+        call(GETATTR, LAZY, text("_call_impl")),
+        call(GETATTR, plain, text("_infer_parameters")),
+        call(GETATTR, name("torch.nn.modules.linear", "LazyLinear"), text("_infer_parameters")),  # of the class itself
+        call(GETATTR, LAZY, text("_infer_parameters"), b"N"),
+        call(GETATTR, LAZY, call(name("collections", "OrderedDict"))),
+        call(GETATTR, LAZY, text("_infer_parameters")) + b")R",  # and called
+        call(GETATTR, LAZY, text("_infer_parameters")) + b"}b",  # and given a state
+        call(
+            name("torch._tensor", "_rebuild_from_type_v2"),
+            GETATTR,
+            name("torch", "Tensor"),
+            b"(" + LAZY + text("x") + b"t",
+            b"}",
+        ),
+        b"]" + GETATTR + b"a",
+        call(name("collections", "defaultdict"), GETATTR),
+    ):
+        assert look(stream(body)), body
+
+
+def test_getattr_is_never_offered_to_be_allowed() -> None:
+    found = look(stream(call(GETATTR, LAZY, text("_infer_parameters"))), ["torch"])[0]
+    assert "builtins.getattr" in found.message and "no line of a policy allows this" in found.fix
+
+
+@pytest.mark.parametrize(
+    ("pack", "module", "one"),
+    [
+        ("xgboost", "xgboost.core", "Booster"), ("xgboost", "xgboost.sklearn", "XGBClassifier"),
+        ("lightgbm", "lightgbm.basic", "Booster"), ("lightgbm", "lightgbm.sklearn", "LGBMRanker"),
+        ("transformers", "transformers.training_args", "TrainingArguments"),
+        ("transformers", "transformers.models.bert.modeling_bert", "BertModel"),
+        ("ultralytics", "ultralytics.nn.tasks", "DetectionModel"), ("ultralytics", "ultralytics.nn.modules.conv", "Conv"),
+    ],
+)  # fmt: skip
+def test_models_of_other_libraries_may_be_made_and_not_called(pack: str, module: str, one: str) -> None:
+    made = name(module, one) + b")\x81}" + text("a") + b"K\1sb"
+    assert look(stream(made), [pack]) == []
+    assert "`pickle_packs: [" + pack + "]` would allow it" in look(stream(made), ["torch", "sklearn"])[0].fix
+    for body in (call(name(module, one), text("a")), call(name("copyreg", "_reconstructor"), ORDERED, name(module, one), b"N")):
+        assert look(stream(body)), body
+    assert look(stream(name(module, one) + b")\x81}" + text("__class__") + ORDERED + b"sb"))
+
+
+def test_an_enumeration_of_a_training_is_made_of_its_value_and_is_no_key_to_its_module() -> None:
+    scheme = name("transformers.trainer_utils", "SchedulerType")
+    assert look(stream(call(scheme, text("linear"))), ["transformers"]) == []
+    for other in ("set_seed", "get_last_checkpoint", "SchedulerType.mro", "os", "functools"):
+        assert look(stream(call(name("transformers.trainer_utils", other), text("linear"))), ["transformers"])
+
+
 # --- explanations --------------------------------------------------------------------------------------------------------
 
 

@@ -29,7 +29,7 @@ from pratique.checking import Finding, Options, PolicyPath, Report, Setting, Sev
 from pratique.clearing import ensure_clearance
 from pratique.errors import EvidenceError, WrongSigner
 from pratique.policies import Policy
-from pratique.statements import Clearance, Material, TrainingRecord, Vouched
+from pratique.statements import NEUTRALISE, Clearance, Material, TrainingRecord, Vouched
 from pratique.store import Store
 from pratique.trust import Signers, revoked
 from pratique.vouching import collect
@@ -52,6 +52,7 @@ MEASURES = {
 
 _KINDS: dict[str, Kind] = {"base": "model", "dataset": "dataset"}
 _NOUNS = {"base": "base model", "dataset": "dataset"}
+_UNTRAINED = "ask for datasets in the base_policy, of the model that went in, and here for require_dataset: false"
 _SHOWN = 3
 """Reasons in one message."""
 
@@ -152,12 +153,14 @@ class _Office:
     def _absent(self, record: TrainingRecord) -> list[Finding]:
         roles = {one.role for one in record.materials}
         required = {"base": self.options.require_base, "dataset": self.options.require_dataset}
+        written = record.build_type == NEUTRALISE  # it says what a model was written from, never on what it was trained
+        what = "the record is of a model that was written again, not trained; it" if written else "the training record"
         return [
             Finding(
                 rule=f"no-{role}",
                 severity=Severity.HIGH,
-                message=f"the training record names no {_NOUNS[role]}",
-                fix=f"pass it to training.record, or set require_{role} to false if there was none",
+                message=f"{what} names no {_NOUNS[role]}",
+                fix=_UNTRAINED if written else f"pass it to training.record, or set require_{role} to false if there was none",
             )
             for role, needed in required.items()
             if needed and role not in roles

@@ -11,13 +11,13 @@ when asked for, and hold plain data and what the allow-lists of the policy name:
     options: {formats: [json, pickle, npy], pickle_packs: [joblib, sklearn]}         # estimators
     options: {formats: [gguf, keras, onnx, savedmodel, text], templates: vetted}     # models of other frameworks
 
-Everything else is refused, known or unknown.
+TorchScript, skops, YAML, XML and archives of any files pass when asked for, too, each by rules of its own; programs that
+somebody has read pass by their digests. Everything else is refused, known or unknown.
 
-What it does not see: what numbers do (that is for other checks); bugs in the readers of accepted formats, and in the classes
-that an allow-list names; columns and pages of Parquet (its footer is not decoded); formulas in CSV cells that a spreadsheet
-would
-run; the meaning of text; loaders that give a meaning to JSON keys which `references` does not list. Archives other than
-checkpoints and arrays are looked into only to say what is in them.
+What it does not see: what numbers do (that is for other checks); bugs in the readers of accepted formats, in PyTorch's
+operators, and in the classes that an allow-list names; columns and pages of Parquet (its footer is not decoded); formulas in
+CSV cells that a spreadsheet would run; the meaning of text; loaders that give a meaning to keys of JSON which `references`
+does not list, or to keys of YAML which `yamls` does not.
 """
 
 from __future__ import annotations
@@ -37,10 +37,13 @@ from pratique.checks.artifact.rules import RULES, finding
 from pratique.checks.artifact.viewing import opened
 
 FormatName = Literal[
-    "csv", "gguf", "hdf5", "json", "keras", "npy", "onnx", "parquet", "pickle", "safetensors", "savedmodel", "text", "tflite",
-    "torch",
+    "archive", "csv", "gguf", "hdf5", "json", "keras", "npy", "onnx", "parquet", "pickle", "safetensors", "savedmodel",
+    "skops", "text", "tflite", "torch", "torchscript", "xml", "yaml",
 ]  # fmt: skip
-PackName = Literal["joblib", "numpy", "sklearn", "scipy", "stdlib-data", "torch", "torch-modules"]
+PackName = Literal[
+    "joblib", "lightgbm", "numpy", "sklearn", "scipy", "stdlib-data", "torch", "torch-modules", "transformers", "ultralytics",
+    "xgboost",
+]  # fmt: skip
 
 MEANINGS = {name: rule.meaning for name, rule in RULES.items()}
 
@@ -63,15 +66,23 @@ class ArtifactOptions(Options):
 
     formats: tuple[FormatName, ...] = Field(default=("csv", "json", "parquet", "safetensors", "text"), min_length=1)
     """Formats that are allowed. `pickle`, `torch` (checkpoints) and `npy` (.npy and .npz) hold pickles: of plain data, and of
-    what `pickle_packs` and `pickle_globals` allow."""
+    what `pickle_packs` and `pickle_globals` allow. `torchscript` holds a program of operators that only compute.
+    `archive` (zip, tar, and files compressed one by one) holds files, which are looked at like those beside it. `yaml` is
+    configurations (Hydra, NeMo, MLflow's MLmodel), `xml` is PMML and OpenVINO."""
 
     pickle_packs: tuple[PackName, ...] = ()
     """Allow-lists for pickles: whatever they name may be imported. `torch` for state dicts, `sklearn` and `joblib` for
     estimators."""
 
     pickle_globals: tuple[str, ...] = Field(default=(), max_length=1_000)
-    """Single globals that pickles may import, with their roles: `new acme.nets.Net`. Roles: call, new, ref, state, items,
-    pairs."""
+    """Single globals that pickles, skops and YAML may import, with their roles: `new acme.nets.Net`. Roles: call, new, ref,
+    state, items, pairs."""
+
+    code_files: dict[str, Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]] = Field(
+        default_factory=dict, max_length=1_000
+    )
+    """Programs that somebody has read, by their paths in the artifact, each with its digest: `{modeling_x.py: "sha256:..."}`.
+    They pass as long as they are these to the last byte."""
 
     onnx_domains: tuple[Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")], ...] = Field(default=(), max_length=100)
     """Domains of operators beside ONNX's own (`com.microsoft`), for runtimes that have these built in."""
@@ -114,7 +125,7 @@ class ArtifactOptions(Options):
         return [f"{name}@{packs.pack(name).digest}" for name in names]
 
 
-@check("artifact", version="2", kinds=("model", "dataset"), options=ArtifactOptions, rules=MEANINGS, measures=MEASURES)
+@check("artifact", version="3", kinds=("model", "dataset"), options=ArtifactOptions, rules=MEANINGS, measures=MEASURES)
 def artifact(artifact: Artifact, options: ArtifactOptions) -> Report:
     """Whether any file can carry code, or is of a format that nobody asked for."""
     chosen = options.model_dump(exclude={"pickle_packs", "pickle_globals"})

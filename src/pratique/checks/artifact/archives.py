@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from pratique.checking import Finding
 from pratique.checks.artifact import pickles
@@ -19,6 +19,8 @@ MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 
 _END = b"PK\x05\x06"
 _CENTRAL = b"PK\x01\x02"
+_LOCATOR = b"PK\x06\x07"
+_END64 = b"PK\x06\x06"
 _END_SIZE = 22
 _LONGEST_COMMENT = 0xFFFF
 _MAX_DIRECTORY = 16 << 20
@@ -29,14 +31,25 @@ _NAMED = 10
 """Globals that one message names."""
 
 
-def ends_like_one(data: Bytes) -> bool:
+def ends_like_one(data: Bytes, members: Collection[int] = ()) -> bool:
     """Whether a reader of zip archives would find one at the end of the file: it looks there, not at the beginning.
 
-    The record's own figures must lead to a directory, so that the four letters alone mean nothing.
+    The record's own figures must lead to a directory, so that the four letters alone mean nothing. Readers differ in whether
+    they count from the beginning of the file or back from the record, and in sizes of 64 bits the figures are elsewhere.
+
+    Args:
+        members: where members of a file that are zip archives themselves end. They have been looked at, so what a reader finds
+            there is no news, unless it counts from the beginning of the file.
     """
     for at in _ends(data):
-        directory = at - _number(data, at + 12, 4)
-        if 0 <= directory < at and data[directory : directory + 4] == _CENTRAL:
+        size, start, locator = _number(data, at + 12, 4), _number(data, at + 16, 4), at - 20
+        wide = locator >= 0 and data[locator : locator + 4] == _LOCATOR
+        record = _number(data, locator + 8, 8) if wide else 0
+        if data[start : start + 4] == _CENTRAL or (wide and data[record : record + 4] == _END64):
+            return True
+        if at + _END_SIZE in members:
+            continue
+        if wide or (size <= at and data[at - size : at - size + 4] == _CENTRAL):
             return True
     return False
 
@@ -76,9 +89,9 @@ def _directory_size(data: Bytes) -> int:
     for at in _ends(data):
         sizes.append(_number(data, at + 12, 4))
         locator = at - 20
-        if locator >= 56 and data[locator : locator + 4] == b"PK\x06\x07":  # zip64: the true size is elsewhere
+        if locator >= 56 and data[locator : locator + 4] == _LOCATOR:  # zip64: the true size is elsewhere
             records = (locator - 56, _number(data, locator + 8, 8))
-            sizes += [_number(data, one + 40, 8) for one in records if data[one : one + 4] == b"PK\x06\x06"]
+            sizes += [_number(data, one + 40, 8) for one in records if data[one : one + 4] == _END64]
     return max(size for size in sizes if size != 0xFFFFFFFF)
 
 

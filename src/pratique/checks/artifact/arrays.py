@@ -10,16 +10,13 @@ from __future__ import annotations
 import ast
 import math
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from pratique.checking import Finding
 from pratique.checks.artifact import machine, pickles, zips
 from pratique.checks.artifact.granting import NOTHING, Grants
 from pratique.checks.artifact.rules import finding
-from pratique.checks.artifact.viewing import Bytes, Sight, View, mapped, shown
+from pratique.checks.artifact.viewing import Bytes, Sight, View, shown
 from pratique.errors import Malformed
 
 MAGIC = b"\x93NUMPY"
@@ -45,7 +42,7 @@ def look_at_archive(view: View, members: list[zips.Member], grants: Grants = NOT
     for member in members:
         where = f"{view.name}, member {shown(member.name)}"
         try:
-            with inflated(view.data, member) as (data, start, end):
+            with zips.opened(view.data, member) as (data, start, end):
                 found, count = _array(where, data, start, end, grants)
         except Malformed as error:
             found, count = [_malformed(where, str(error))], 0
@@ -62,9 +59,9 @@ def is_archive(members: list[zips.Member]) -> bool:
 def _array(where: str, data: Bytes, start: int, end: int, grants: Grants) -> tuple[list[Finding], int]:
     """Hold an array against its header, between two offsets; and how many globals it imports."""
     try:
-        header, begin = _header(data, start, end)
-        size = _itemsize(header["descr"])
-        count = math.prod(header["shape"])
+        head, begin = header(data, start, end)
+        size = _itemsize(head["descr"])
+        count = math.prod(head["shape"])
         if size is not None and begin + size * count != end:
             raise Malformed(f"{end - begin:,} bytes behind its header, which speaks of {size * count:,}")
     except Malformed as error:
@@ -79,7 +76,8 @@ def _array(where: str, data: Bytes, start: int, end: int, grants: Grants) -> tup
     return found, reading.used
 
 
-def _header(data: Bytes, start: int, end: int) -> tuple[dict[str, Any], int]:
+def header(data: Bytes, start: int, end: int) -> tuple[dict[str, Any], int]:
+    """The header of an array, and where its numbers begin. Raises Malformed."""
     head = data[start : start + 12]
     if not head.startswith(MAGIC) or len(head) < 12 or head[6:8] not in (b"\1\0", b"\2\0", b"\3\0"):
         raise Malformed("no array of version 1, 2 or 3")
@@ -89,14 +87,14 @@ def _header(data: Bytes, start: int, end: int) -> tuple[dict[str, Any], int]:
     if length > _MAX_HEADER or begin + length > end:
         raise Malformed(f"a header of {length:,} bytes")
     try:
-        header = ast.literal_eval(data[begin : begin + length].decode("utf-8" if head[6] == 3 else "latin-1"))
+        found = ast.literal_eval(data[begin : begin + length].decode("utf-8" if head[6] == 3 else "latin-1"))
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError) as error:
         raise Malformed("a header that is no literal of Python") from error
-    if not isinstance(header, dict) or header.keys() != {"descr", "fortran_order", "shape"}:
+    if not isinstance(found, dict) or found.keys() != {"descr", "fortran_order", "shape"}:
         raise Malformed("a header without just descr, fortran_order and shape")
-    if not isinstance(header["fortran_order"], bool) or not _is_shape(header["shape"]):
+    if not isinstance(found["fortran_order"], bool) or not _is_shape(found["shape"]):
         raise Malformed("a header whose shape or order is none")
-    return header, begin + length
+    return found, begin + length
 
 
 def _is_shape(shape: Any) -> bool:
@@ -133,22 +131,6 @@ def _field(field: Any, depth: int) -> int | None:
     if not _is_shape(field[2]):
         raise Malformed("a type with a field that is none")
     return size * math.prod(field[2])
-
-
-@contextmanager
-def inflated(data: Bytes, member: zips.Member) -> Iterator[tuple[Bytes, int, int]]:
-    """A member's bytes where they lie, or inflated into a file of no name, and where they begin and end."""
-    if member.method == zips.STORED:
-        for _ in zips.blocks(data, member):
-            pass
-        yield data, member.start, member.end
-        return
-    with tempfile.TemporaryFile(prefix="pratique-") as file:
-        for block in zips.blocks(data, member):
-            file.write(block)
-        file.flush()
-        with mapped(file) as inner:
-            yield inner, 0, len(inner)
 
 
 def _malformed(name: str, message: str) -> Finding:

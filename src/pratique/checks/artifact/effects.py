@@ -141,6 +141,7 @@ _MADE: Mapping[str, Rule] = {
     "frombuffer": array_rules.frombuffer_made,
     "view": torch_rules.view,
     "view-of-bytes": torch_rules.view_of_bytes,
+    "lazy-hook": torch_rules.lazy_hook,
 }
 
 _BUILT: Mapping[str, Rule] = {

@@ -55,6 +55,11 @@ _LEADING = {
 """Messages that lead elsewhere, for people."""
 
 
+def hides_in(data: Bytes) -> bool:
+    """Whether a reader of HDF5 would find a file behind a block of the user's: of 512 bytes, 1,024, and so on."""
+    return any(data[1 << power : (1 << power) + len(MAGIC)] == MAGIC for power in range(9, len(data).bit_length()))
+
+
 class File:
     """A file that is being walked; `base` is where it begins, because it may be a member of an archive."""
 

@@ -72,14 +72,14 @@ def method(head: bytes) -> str:
 
 
 @contextmanager
-def inflated(view: View) -> Iterator[View]:
-    """The file inside.
+def inflated(view: View, most: int = MAX_INFLATED) -> Iterator[View]:
+    """The file inside, of at most so many bytes.
 
     Raises:
         Malformed: it cannot be inflated, grows beyond its bounds, or goes on behind its end.
     """
     with tempfile.TemporaryFile(prefix="pratique-") as file:
-        for block in _blocks(view.data, _inflater(method(view.data[:8]))):
+        for block in _blocks(view.data, _inflater(method(view.data[:8])), most):
             file.write(block)
         file.flush()
         with mapped(file) as data:
@@ -97,8 +97,8 @@ def _inflater(name: str) -> _Inflater:
     return lzma.LZMADecompressor(form, memlimit=_MAX_LZMA)
 
 
-def _blocks(data: Bytes, inflater: _Inflater) -> Iterator[bytes]:
-    most = min(MAX_INFLATED, max(FREE, MAX_RATIO * len(data)))
+def _blocks(data: Bytes, inflater: _Inflater, most: int) -> Iterator[bytes]:
+    most = min(most, MAX_INFLATED, max(FREE, MAX_RATIO * len(data)))
     at = size = 0
     try:
         while not inflater.eof:

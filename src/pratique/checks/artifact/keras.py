@@ -14,7 +14,7 @@ from typing import Any
 
 from pratique import documents
 from pratique.checking import Finding
-from pratique.checks.artifact import arrays, hdf5, keras_names, pickles, texts, zips
+from pratique.checks.artifact import hdf5, keras_names, pickles, texts, zips
 from pratique.checks.artifact.rules import finding
 from pratique.checks.artifact.viewing import Bytes, Sight, View, shown
 from pratique.errors import Malformed
@@ -54,7 +54,7 @@ def look_at_archive(view: View, members: list[zips.Member]) -> Sight:
             elif member.name.startswith(_ASSETS) and member.name.endswith(".txt"):
                 _ensure_text(view, member)
             elif member.name == _WEIGHTS:
-                with arrays.inflated(view.data, member) as (data, start, end):
+                with zips.opened(view.data, member) as (data, start, end):
                     found, counts = _hdf5(where, data, start, end)
                 findings += found
             else:

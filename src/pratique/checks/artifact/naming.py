@@ -20,10 +20,14 @@ _CODE = frozenset({
 
 _INSTALLS = (
     "*requirements*.txt", "requirements*.in", "constraints*.txt", "environment*.yml", "environment*.yaml", "conda*.yml",
-    "conda*.yaml", "pipfile*", "poetry.lock", "uv.lock", "pyproject.toml", "setup.cfg", "package.json", "package-lock.json",
+    "conda*.yaml",
+    "python_env.yaml", "pipfile*", "poetry.lock", "uv.lock", "pyproject.toml", "setup.cfg", "package.json", "package-lock.json",
     "dockerfile*", "containerfile*", "makefile", "jenkinsfile*", "justfile",
 )  # fmt: skip
 """Files that tell an installer what to fetch and run."""
+
+_MODELS = frozenset({".keras", ".skops", ".pt", ".pth", ".pt2", ".ckpt", ".bin", ".npz", ".model", ".ptl"})
+"""Archives whose members mean something to a loader of models."""
 
 _TEMPLATES = (".jinja", ".jinja2", ".j2")
 
@@ -40,12 +44,12 @@ _CLAIMS = {
     ".safetensors": {"safetensors"}, ".parquet": {"parquet"}, ".pq": {"parquet"}, ".pkl": {"pickle", "compressed"},
     ".pickle": {"pickle", "compressed"}, ".joblib": {"pickle", "compressed"}, ".pt": {"pickle", "archive", "torch"},
     ".pth": {"pickle", "archive", "torch"}, ".ckpt": {"pickle", "archive", "torch"}, ".npz": {"archive"},
-    ".keras": {"archive"}, ".zip": {"archive"}, ".npy": {"npy"}, ".gguf": {"gguf"}, ".onnx": {"onnx"},
-    ".pb": {"savedmodel"}, ".index": {"bundle"}, ".h5": {"hdf5"},
-    ".hdf5": {"hdf5"}, ".gz": {"compressed"}, ".z": {"compressed"}, ".tgz": {"compressed"},
-    ".bz2": {"compressed"}, ".xz": {"compressed"}, ".lzma": {"compressed"}, ".zst": {"other"},
-    ".7z": {"other"}, ".tar": {"other"}, ".png": {"other"}, ".jpg": {"other"}, ".jpeg": {"other"}, ".gif": {"other"},
-    ".pdf": {"other"}, ".sqlite": {"other"}, ".tflite": {"tflite"},
+    ".keras": {"archive"}, ".zip": {"archive"}, ".skops": {"archive"}, ".mar": {"archive"}, ".npy": {"npy"},
+    ".gguf": {"gguf"}, ".onnx": {"onnx"}, ".pb": {"savedmodel"}, ".index": {"bundle"}, ".h5": {"hdf5"}, ".hdf5": {"hdf5"},
+    ".tflite": {"tflite"}, ".gz": {"compressed"}, ".z": {"compressed"}, ".tgz": {"compressed"}, ".bz2": {"compressed"},
+    ".xz": {"compressed"}, ".lzma": {"compressed"}, ".zst": {"other"}, ".7z": {"other"}, ".tar": {"tar"},
+    ".nemo": {"tar", "compressed"}, ".png": {"other"}, ".jpg": {"other"}, ".jpeg": {"other"}, ".gif": {"other"},
+    ".pdf": {"other"}, ".sqlite": {"other"},
 }  # fmt: skip
 
 
@@ -64,13 +68,18 @@ def is_path_file(name: str) -> bool:
     return _suffix(name) == ".pth"
 
 
+def is_plain_archive(name: str) -> bool:
+    """Whether no loader of models would take a zip archive of this name for more than its files."""
+    return _suffix(name) not in _MODELS
+
+
 def is_template(name: str) -> bool:
     """Whether the name says that this is a Jinja template."""
     return _suffix(name) in _TEMPLATES
 
 
 def text_format(name: str) -> str:
-    """Which kind of text a name claims: json, json-lines, csv, text; '' for none that is known."""
+    """Which kind of text a name claims: json, json-lines, csv, yaml, xml, text; '' for none that is known."""
     suffix = _suffix(name)
     if suffix in _JSON:
         return "json"
@@ -78,6 +87,10 @@ def text_format(name: str) -> str:
         return "json-lines"
     if suffix in (".csv", ".tsv"):
         return "csv"
+    if suffix in (".yaml", ".yml") or _last(name) == "mlmodel":
+        return "yaml"
+    if suffix in (".xml", ".pmml"):
+        return "xml"
     return "text" if any(fnmatchcase(_last(name), pattern) for pattern in _TEXTS) else ""
 
 

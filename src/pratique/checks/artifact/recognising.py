@@ -30,7 +30,7 @@ class Format(NamedTuple):
     """What a file is."""
 
     name: str
-    """safetensors, parquet, pickle, torch, npy, gguf, hdf5, onnx, savedmodel, bundle, tflite, text, archive, compressed,
+    """safetensors, parquet, pickle, torch, npy, gguf, hdf5, onnx, savedmodel, bundle, tflite, text, archive, tar, compressed,
     native, other, empty or unknown."""
 
     noun: str
@@ -50,6 +50,7 @@ TFLITE = Format("tflite", "a TensorFlow Lite model")
 ONNX = Format("onnx", "an ONNX model")
 TEXT = Format("text", "text")
 ARCHIVE = Format("archive", "a zip archive")
+TAR = Format("tar", "a tar archive")
 EMPTY = Format("empty", "empty")
 UNKNOWN = Format("unknown", "of no known format")
 
@@ -61,6 +62,12 @@ _NATIVE: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xce\xfa\xed\xfe", "a Mach-O program or library"),
     (0, b"\xcf\xfa\xed\xfe", "a Mach-O program or library"),
     (0, b"\xca\xfe\xba\xbe", "a Mach-O program or a Java class"),
+    (0, b"\xca\xfe\xba\xbf", "a Mach-O program of 64 bits"),
+    (0, b"!<arch>\n", "a library of object files, or a Debian package"),
+    (0, b"\x1bLua", "compiled Lua"),
+    (0, b"\x50\xed\x55\xba", "a program for a GPU (CUDA)"),
+    (0, b"\x03\x02\x23\x07", "a program for a GPU (SPIR-V)"),
+    (0, b"L\x00\x00\x00\x01\x14\x02\x00", "a Windows shortcut"),
     (0, b"\x00asm", "a WebAssembly module"),
     (0, b"BC\xc0\xde", "LLVM bitcode"),
     (0, b"dex\n", "an Android program"),
@@ -78,7 +85,6 @@ _OTHER: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x04\x22\x4d\x18", "compressed with LZ4"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (0, b"Rar!\x1a\x07", "a RAR archive"),
-    (257, b"ustar", "a tar archive"),
     (0, b"%PDF-", "a PDF document"),
     (0, b"\x89PNG\r\n\x1a\n", "a PNG image"),
     (0, b"\xff\xd8\xff", "a JPEG image"),
@@ -122,6 +128,8 @@ def recognise(data: Bytes) -> Format:
         return BUNDLE
     if onnx.resembles(head):
         return ONNX
+    if head[257:262] == b"ustar":
+        return TAR
     if method := inflating.method(head):
         return Format("compressed", f"compressed with {method}{' (joblib)' if method == 'zlib' else ''}")
     for name, table in (("native", _NATIVE), ("other", _OTHER)):

@@ -35,11 +35,36 @@ RULES = {
     ),
     "archive-malformed": Rule(
         _HIGH,
-        "a zip archive that two readers would see in two ways, or that is a decompression bomb",
+        "an archive that two readers would see in two ways, that leads elsewhere, or that is a decompression bomb",
         "ask for the files themselves, tensors as safetensors",
     ),
     "archive-not-allowed": Rule(
         _HIGH, "a zip archive, such as a PyTorch checkpoint", "ask for the files themselves, tensors as safetensors"
+    ),
+    "program-archive": Rule(
+        _HIGH,
+        "an archive of PyTorch that carries a program: torch.package, torch.export, PyTorch Mobile, or TorchScript unasked for",
+        "save the state dict and build the model in your own code; `torchscript` in `formats` allows what only computes",
+    ),
+    "torchscript-unsafe": Rule(
+        _CRITICAL,
+        "a TorchScript program that does more than compute with tensors, or that could be read in two ways",
+        "save the state dict and build the model in your own code, or take out what does not compute",
+    ),
+    "skops-global": Rule(
+        _CRITICAL,
+        "a skops file names a class or a function that no allow-list names",
+        "ask the supplier for a model of the library's own classes",
+    ),
+    "skops-unsafe": Rule(
+        _CRITICAL,
+        "a skops file calls a method, an operator or a partial function, or makes what is no data",
+        "ask the supplier for a model of the library's own classes",
+    ),
+    "skops-malformed": Rule(
+        _HIGH,
+        "a skops file whose tree and members do not fit together",
+        "write the file again with skops.io.dump",
     ),
     "safetensors-malformed": Rule(
         _HIGH,
@@ -136,6 +161,21 @@ RULES = {
         _HIGH,
         "text that is not UTF-8, holds control characters, or is too large",
         "write it again as UTF-8 text without control characters, or take it out",
+    ),
+    "yaml-malformed": Rule(
+        _HIGH,
+        "YAML with tags, merge keys, a key twice, cycles or too many levels, or that is none",
+        "write it again with yaml.safe_dump",
+    ),
+    "xml-malformed": Rule(
+        _HIGH,
+        "XML with a document type, entities or another encoding than UTF-8, or that is neither PMML nor OpenVINO",
+        "export the model again, without a document type",
+    ),
+    "xml-extension": Rule(
+        _HIGH,
+        "XML that needs an extension, another file or a program to mean anything",
+        "export the model to the format's own elements",
     ),
     "parquet-malformed": Rule(
         _HIGH,

@@ -125,6 +125,8 @@ class Stack:
             for value in values:
                 self.settle(op, value)
             self.act(op, target, _DEEDS[kind] if isinstance(target, Made) else "patch")
+            if isinstance(target, Made):
+                target.filled += values
             return
         if not isinstance(target, Box) or target.kind != kind:
             self.odd(op, f"does not find a {kind} to change")

@@ -33,7 +33,7 @@ def storage(stack: Stack, op: Op, key: Value) -> bool:
     parts = key.items if isinstance(key, Box) and key.kind == "tuple" else []
     if len(parts) not in (5, 6) or stack.text(parts[0]) != "storage":
         return False
-    size, name, elements = _element(parts[1]), stack.text(parts[2]), _number(parts[4])
+    size, name, elements = element_size(parts[1]), stack.text(parts[2]), natural(parts[4])
     if size is None or name is None or stack.text(parts[3]) is None or elements is None or not 0 <= elements < _MOST:
         return False
     if len(parts) == 6 and not (isinstance(parts[5], Leaf) and parts[5].kind == "none"):
@@ -56,6 +56,15 @@ def view(stack: Stack, op: Op, value: Made) -> None:
     _ensure_within(_given(value, 4), None)
 
 
+def lazy_hook(stack: Stack, op: Op, value: Made) -> None:
+    """getattr(layer, "_infer_parameters"): how a method of a layer that has no weights yet is written. Nothing else is."""
+    given = value.arguments.items if value.arguments else []
+    owner = given[0].origin if len(given) == 2 and isinstance(given[0], Made) else None
+    lazy = owner is not None and owner.module.startswith("torch.nn.modules.") and owner.name.startswith("Lazy")
+    if not lazy or stack.text(given[1]) not in ("_infer_parameters", "_lazy_load_hook"):
+        raise Objection("for something else than a hook of a lazy layer")
+
+
 def view_of_bytes(stack: Stack, op: Op, value: Made) -> None:
     """_rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype, ...)."""
     given = _given(value, 7)
@@ -71,13 +80,13 @@ def _ensure_within(given: list[Value], size: int | None) -> None:
     key = held.storage.items if isinstance(held, Made) and held.storage else []
     if len(key) < 5:
         raise Objection("with something else than a storage of this file")
-    offset, shape, strides = _number(given[1]), _numbers(given[2]), _numbers(given[3])
+    offset, shape, strides = natural(given[1]), naturals(given[2]), naturals(given[3])
     if offset is None or offset < 0 or len(shape) != len(strides):
         raise Objection("with an offset, a size or strides that are not natural numbers")
     if all(shape):
         last = offset + sum((count - 1) * stride for count, stride in zip(shape, strides, strict=True))
-        element = _element(key[1]) or 1
-        if (last + 1) * (element if size is None else size) > (_number(key[4]) or 0) * element:
+        element = element_size(key[1]) or 1
+        if (last + 1) * (element if size is None else size) > (natural(key[4]) or 0) * element:
             raise Objection("for a tensor that reaches beyond its storage")
 
 
@@ -88,19 +97,22 @@ def _given(value: Made, least: int) -> list[Value]:
     return given
 
 
-def _element(value: Value) -> int | None:
+def element_size(value: Value) -> int | None:
+    """Bytes of an element of the storages of a class; None if it is none of PyTorch's."""
     return _SIZES.get(value.name) if isinstance(value, Use) and value.module.split(".")[0] == "torch" else None
 
 
-def _number(value: Value) -> int | None:
+def natural(value: Value) -> int | None:
+    """The integer that a value is."""
     return value.value if isinstance(value, Leaf) else None
 
 
-def _numbers(value: Value) -> list[int]:
+def naturals(value: Value) -> list[int]:
+    """A size or strides. Raises Objection."""
     parts = value.items if isinstance(value, Box) and value.kind == "tuple" else None
     if parts is None and isinstance(value, Made) and value.origin and value.origin.name == "Size" and value.arguments:
         parts = value.arguments.items[0].items if value.arguments.items and isinstance(value.arguments.items[0], Box) else None
-    numbers = [_number(part) for part in parts or ()]
+    numbers = [natural(part) for part in parts or ()]
     plain = [number for number in numbers if number is not None and 0 <= number < _MOST]
     if parts is None or len(plain) != len(numbers):
         raise Objection("with a size or strides that are not natural numbers")

@@ -24,7 +24,7 @@ LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The first of the five pickles: a number of PyTorch's own."""
 
 _VERSION = 1001
-_SMALL = frozenset({"byteorder", "version", ".format_version", ".storage_alignment", ".data/serialization_id"})
+SMALL = frozenset({"byteorder", "version", ".format_version", ".storage_alignment", ".data/serialization_id"})
 _LONGEST_SMALL = 128
 _MOST_STORAGES = 1_000_000
 
@@ -37,7 +37,7 @@ def resembles(data: Bytes) -> bool:
 def look_at_legacy(view: View, grants: Grants = NOTHING) -> Sight:
     """Read five pickles in a row, and the storages behind them."""
     readings, findings = legacy(view.name, view.data, 0, view.size, grants)
-    if _is_tar(view.data):
+    if is_tar(view.data):
         findings.append(_malformed(view.name, "it is a tar archive as well, and PyTorch would read that"))
     return Sight(findings=tuple(findings), counts={"pickle_globals": sum(one.used for one in readings)})
 
@@ -54,9 +54,9 @@ def look_at_archive(view: View, members: list[zips.Member], grants: Grants = NOT
         findings.append(pickles.malformed(where, reading.end - member.start, "it does not end with its member"))
     try:
         inside = _inside(members)
-        for name in ("data.pkl", *sorted(_SMALL & inside.keys())):
-            _ensure_sound(view.data, name, inside[name])
-        _ensure_storages(reading, {name[5:]: one.size for name, one in inside.items() if name.startswith("data/")})
+        for name in ("data.pkl", *sorted(SMALL & inside.keys())):
+            ensure_sound(view.data, name, inside[name])
+        ensure_storages(reading, {name[5:]: one.size for name, one in inside.items() if name.startswith("data/")})
     except Malformed as error:
         findings.append(_malformed(view.name, str(error)))
     return Sight(findings=tuple(findings), counts={"pickle_globals": reading.used})
@@ -109,7 +109,7 @@ def _inside(members: list[zips.Member]) -> dict[str, zips.Member]:
     for member in members:
         top, _, name = member.name.partition("/")
         key = name.removeprefix("data/")
-        if top != prefix or not (name in _SMALL or name == "data.pkl" or (key != name and key.isdecimal() and key.isascii())):
+        if top != prefix or not (name in SMALL or name == "data.pkl" or (key != name and key.isdecimal() and key.isascii())):
             raise Malformed(f"a member that is no part of a checkpoint of tensors: {shown(member.name)}")
         if member.method != zips.STORED:
             raise Malformed(f"a compressed member, {shown(member.name)}: PyTorch writes none")
@@ -117,7 +117,7 @@ def _inside(members: list[zips.Member]) -> dict[str, zips.Member]:
     return inside
 
 
-def _ensure_sound(data: Bytes, name: str, member: zips.Member) -> None:
+def ensure_sound(data: Bytes, name: str, member: zips.Member) -> None:
     """Hold all but the storages against their checksums, and what is not a pickle against a limit."""
     head = b""
     for block in zips.blocks(data, member):
@@ -128,7 +128,7 @@ def _ensure_sound(data: Bytes, name: str, member: zips.Member) -> None:
         raise Malformed(f"{shown(member.name)} says {shown(head.decode('latin-1'))!r}")
 
 
-def _ensure_storages(reading: Reading, have: dict[str, int]) -> None:
+def ensure_storages(reading: Reading, have: dict[str, int]) -> None:
     """Each storage is asked for, is there, and has the size that was asked for."""
     for key, (elements, size) in reading.storages.items():
         if key not in have:
@@ -164,7 +164,7 @@ def _ensure_raw(data: Bytes, position: int, end: int, readings: list[Reading]) -
         raise Malformed(f"{end - position:,} bytes behind its storages, or {len(storages):,} storages that are not there")
 
 
-def _is_tar(data: Bytes) -> bool:
+def is_tar(data: Bytes) -> bool:
     """Whether a reader of tar archives would take the first 512 bytes for a header: its checksum is right."""
     head = data[:512]
     digits = head[148:156].strip(b" \0")

@@ -115,6 +115,9 @@ class Made:
     storage: Box | None = None
     """("storage", class, key, location, elements), if that is what the loader brings for it."""
 
+    filled: list[Value] = field(default_factory=list)
+    """What was put into it, keys and values in turn if by SETITEMS."""
+
     weight: int = 1
     depth: ClassVar[int] = 0
     hashable: ClassVar[bool] = True

@@ -10,12 +10,15 @@ Format: PKWARE APPNOTE.TXT 6.3.10, sections 4.3 and 4.4.
 from __future__ import annotations
 
 import struct
+import tempfile
 import unicodedata
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
-from pratique.checks.artifact.viewing import Bytes, shown
+from pratique.checks.artifact.viewing import Bytes, View, mapped, shown
 from pratique.errors import Malformed
 
 STORED, DEFLATED = 0, 8
@@ -38,6 +41,11 @@ _BLOCK = 1 << 20
 _UNKNOWN32 = 0xFFFFFFFF
 _EXTRAS = frozenset({0x0001, 0x4246})
 """Extra fields: sizes of 64 bits; padding, by which PyTorch aligns storages. Others give members another name or owner."""
+_NOTES = frozenset({0x5455, 0x7875})
+"""Times and owners, as Info-ZIP notes them in archives of any kind."""
+
+_FILE, _FOLDER = 0o10, 0o4
+"""The first bits of a mode of Unix."""
 
 
 class Member(NamedTuple):
@@ -64,14 +72,15 @@ class Member(NamedTuple):
         return self.start + self.stored
 
 
-def members(data: Bytes) -> list[Member]:
-    """All members, in the order of the file.
+def members(data: Bytes, *, general: bool = False) -> list[Member]:
+    """All members, in the order of the file. In `general` there may be folders, times and owners, which no library writes.
 
     Raises:
         Malformed: readers of zip archives might see something else than we do.
     """
     start, count, end = _directory(data)
-    found = sorted((_member(data, *entry) for entry in _entries(data, start, count, end)), key=lambda one: one.header)
+    entries = _entries(data, start, count, end, general)
+    found = sorted((_member(data, *entry, general) for entry in entries), key=lambda one: one.header)
     position = 0
     for member in found:
         if member.header != position:
@@ -79,7 +88,7 @@ def members(data: Bytes) -> list[Member]:
         position = _behind(data, member)
     if position != start:
         raise Malformed(f"bytes that belong to no member at {position:,}")
-    folded = [unicodedata.normalize("NFC", member.name).casefold() for member in found]
+    folded = [unicodedata.normalize("NFC", member.name).casefold().rstrip("/") for member in found]
     if len(set(folded)) != len(folded):
         raise Malformed("two members of one name")
     return found
@@ -99,6 +108,33 @@ def blocks(data: Bytes, member: Member) -> Iterator[bytes]:
         yield block
     if size != member.size or crc != member.crc:
         raise Malformed(f"{shown(member.name)} has another size or checksum than the directory says")
+
+
+@contextmanager
+def opened(data: Bytes, member: Member) -> Iterator[tuple[Bytes, int, int]]:
+    """A member's bytes where they lie, or inflated into a file of no name, and where they begin and end."""
+    if member.method == STORED:
+        for _ in blocks(data, member):
+            pass
+        yield data, member.start, member.end
+        return
+    with tempfile.TemporaryFile(prefix="pratique-") as file:
+        for block in blocks(data, member):
+            file.write(block)
+        file.flush()
+        with mapped(file) as inner:
+            yield inner, 0, len(inner)
+
+
+@contextmanager
+def extracted(data: Bytes, member: Member, name: str) -> Iterator[View]:
+    """A member as a file of its own, for as long as somebody looks at it."""
+    with tempfile.NamedTemporaryFile(prefix="pratique-") as file:
+        for block in blocks(data, member):
+            file.write(block)
+        file.flush()
+        with mapped(file) as inner:
+            yield View(name=name, path=Path(file.name), data=inner)
 
 
 def _raw(data: Bytes, member: Member) -> Iterator[bytes]:
@@ -154,7 +190,7 @@ def _wide(data: Bytes, locator: int) -> tuple[int, tuple[int, int, int]]:
     return at, (count, size, start)
 
 
-def _entries(data: Bytes, start: int, count: int, end: int) -> Iterator[tuple[tuple[int, ...], bytes, int]]:
+def _entries(data: Bytes, start: int, count: int, end: int, general: bool) -> Iterator[tuple[tuple[int, ...], bytes, int]]:
     """The directory's entries: fields, name, offset of the header."""
     at = start
     for _ in range(count):
@@ -164,16 +200,18 @@ def _entries(data: Bytes, start: int, count: int, end: int) -> Iterator[tuple[tu
         named, extra, comment = fields[10], fields[11], fields[12]
         name = data[at + _CENTRAL.size : at + _CENTRAL.size + named]
         after = at + _CENTRAL.size + named
-        size, stored, header = _sizes(data[after : after + extra], fields[9], fields[8], fields[16])
+        size, stored, header = _sizes(data[after : after + extra], fields[9], fields[8], fields[16], general)
         if comment or fields[13]:
             raise Malformed("a member with a comment, or on another disk")
+        if fields[15] >> 28 not in (0, _FILE, _FOLDER):
+            raise Malformed(f"{shown(name.decode('utf-8', 'replace'))}, a link or a device")
         yield (*fields[3:5], fields[7], stored, size), name, header
         at = after + extra
     if at != end:
         raise Malformed("more in its directory than it counts")
 
 
-def _member(data: Bytes, facts: tuple[int, ...], name: bytes, header: int) -> Member:
+def _member(data: Bytes, facts: tuple[int, ...], name: bytes, header: int, general: bool) -> Member:
     """Hold the header at the member against its entry in the directory."""
     flags, method, crc, stored, size = facts
     what = shown(name.decode("utf-8", "replace"))
@@ -186,7 +224,7 @@ def _member(data: Bytes, facts: tuple[int, ...], name: bytes, header: int) -> Me
         raise Malformed(f"{what} is encrypted, of an unknown compression, or described in two ways")
     if data[header + _LOCAL.size : behind] != name:
         raise Malformed(f"{what} has two names")
-    local_size, local_stored, _ = _sizes(data[behind : behind + extra], local_size, local_stored, 0)
+    local_size, local_stored, _ = _sizes(data[behind : behind + extra], local_size, local_stored, 0, general)
     given = (local_crc, local_stored, local_size)
     if given != (crc, stored, size) and not (flags & 8 and given == (0, 0, 0)):
         raise Malformed(f"{what} has two sizes or checksums")
@@ -196,15 +234,18 @@ def _member(data: Bytes, facts: tuple[int, ...], name: bytes, header: int) -> Me
         raise Malformed(f"{what} claims to be {size // max(1, stored):,} times larger inside: a decompression bomb")
     if behind + extra + stored > len(data):
         raise Malformed(f"{what} is cut off")
-    return Member(_proper(name), method, crc, size, stored, header, behind + extra)
+    if not (name.isascii() or flags & 0x0800):
+        raise Malformed(f"{what}, a name in an alphabet that is not said")
+    folder = general and name.endswith(b"/") and not size
+    return Member(_proper(name[:-1] if folder else name) + "/" * folder, method, crc, size, stored, header, behind + extra)
 
 
-def _sizes(extra: bytes, size: int, stored: int, header: int) -> tuple[int, int, int]:
+def _sizes(extra: bytes, size: int, stored: int, header: int, general: bool) -> tuple[int, int, int]:
     """Sizes and offset, from the extra field where they do not fit into 32 bits."""
     at, wide = 0, b""
     while at < len(extra):
         kind, length = struct.unpack("<HH", extra[at : at + 4]) if at + 4 <= len(extra) else (0, 0)
-        if kind not in _EXTRAS or at + 4 + length > len(extra) or (kind == 1 and wide):
+        if not (kind in _EXTRAS or (general and kind in _NOTES)) or at + 4 + length > len(extra) or (kind == 1 and wide):
             raise Malformed("a member with extra fields that some readers act on")
         wide = extra[at + 4 : at + 4 + length] if kind == 1 else wide
         at += 4 + length

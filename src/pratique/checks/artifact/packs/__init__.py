@@ -21,7 +21,8 @@ import yaml
 from pratique import documents
 
 NAMES = (
-    "stdlib-data", "numpy", "joblib", "scipy", "sklearn", "torch", "torch-modules",
+    "stdlib-data", "numpy", "joblib", "scipy", "sklearn", "torch", "torch-modules", "xgboost", "lightgbm", "transformers",
+    "ultralytics",
 )  # fmt: skip
 """Every pack that ships."""
 
@@ -116,6 +117,6 @@ def offering(module: str, name: str, roles: Iterable[str]) -> Pack | None:
     wanted = frozenset(roles)
     for one in NAMES:
         entry = pack(one).entries.get((module, name))
-        if entry is not None and wanted <= entry.roles:
+        if entry is not None and wanted <= entry.roles and entry.rule != "lazy-hook":  # getattr is for one use only
             return pack(one)
     return None
