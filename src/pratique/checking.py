@@ -195,6 +195,8 @@ class FunctionCheck(Generic[O]):
     function: Callable[[Artifact, O], Report]
     preview: Callable[[Listing, O], Iterable[Finding]] | None = None
     """What names and sizes alone forbid, before a byte is read; see `preview`."""
+    remedies: Mapping[str, tuple[Severity, str]] = field(default_factory=dict)
+    """How grave a finding of a rule usually is, and what to do about it, for rules of which that is known beforehand."""
 
     def __call__(self, artifact: Artifact, options: O, /) -> Report:
         """Call the function."""
@@ -210,13 +212,14 @@ def check(
     rules: Mapping[str, str] | None = None,
     measures: Mapping[str, str] | None = None,
     preview: Callable[[Listing, O], Iterable[Finding]] | None = None,
+    remedies: Mapping[str, tuple[Severity, str]] | None = None,
 ) -> Callable[[Callable[[Artifact, O], Report]], FunctionCheck[O]]:
     """Make a check of a function `(artifact, options) -> Report`."""
 
     def wrap(function: Callable[[Artifact, O], Report]) -> FunctionCheck[O]:
         return FunctionCheck(
             name=name, version=version, kinds=frozenset(kinds), options=options,
-            rules=rules or {}, measures=measures or {}, function=function, preview=preview,
+            rules=rules or {}, measures=measures or {}, function=function, preview=preview, remedies=remedies or {},
         )  # fmt: skip
 
     return wrap

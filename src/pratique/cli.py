@@ -34,6 +34,14 @@ _format = click.option(
     show_default=True,
     help="For people or for machines.",
 )
+_for_dashboards = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif"]),
+    default="text",
+    show_default=True,
+    help="For people, for machines, or for code-scanning dashboards (SARIF 2.1.0).",
+)
 _policy = click.option("--policy", type=GIVEN, help="Policy file. [default: the baseline policy]")
 _store = click.option("--store", type=GIVEN, help="Evidence store, any fsspec URI. [default: $PRATIQUE_STORE]")
 _signs = signs("this machine's gate key")
@@ -148,7 +156,7 @@ def verify(
 @_kind
 @_store
 @_signs
-@_format
+@_for_dashboards
 def check(
     name: str, artifact: str, options: tuple[str, ...], deny_at: str, kind: Any, store: str | None, named: Any, form: str
 ) -> None:
@@ -156,10 +164,10 @@ def check(
     from pratique import checking, signing
     from pratique.policies import Policy
 
-    checking.load(name)
+    chosen = checking.load(name)
     signer = _signer(named)
     policy = Policy.single(name, _options(options), kind=kind, deny_at=deny_at, gate=signing.trust_in(signer, "gate"))
-    _gate(artifact, policy, store, signer, form)
+    _gate(artifact, policy, store, signer, form, chosen=chosen)
 
 
 @cli.command()
@@ -487,6 +495,7 @@ def _gate(
     form: str,
     run_id: str | None = None,
     report: Path | None = None,
+    chosen: Any = None,
 ) -> None:
     from pratique import reports
     from pratique.gate import pass_gate
@@ -497,9 +506,30 @@ def _gate(
             artifact, policy=policy, store=Store(store or ""), signer=signer, run_id=run_id or "", progress=advance
         )
     unwritten = _written(report, lambda: reports.of_admission(admission, policy)) if report else 0
-    ending.tell(form, reports.as_json(admission), reports.as_text(admission))
+    if form == "sarif":
+        ending.tell("json", reports.as_sarif(admission, chosen, artifact), "")
+    elif form == "text" and chosen is not None and chosen.name == "artifact" and admission.evidence:
+        _draw(admission, policy.require["artifact"].deny_at)
+    else:
+        ending.tell(form, reports.as_json(admission), reports.as_text(admission))
     if unwritten or not admission.verdict.admitted:
         raise ending.Ended(unwritten if admission.verdict.admitted else errors.Denied.exit_code)
+
+
+def _draw(admission: Any, deny_at: Any) -> None:
+    """The admission as text, with the artifact's files as a tree."""
+    import sys
+
+    from pratique import file_trees, reports
+
+    findings = admission.evidence[0].statement.report.findings
+    text = reports.as_text(admission, drawn=findings)
+    tree = (admission.artifact.subject.name, [one.path for one in admission.artifact.entries], findings, deny_at)
+    if sys.stdout.isatty():
+        ending.tell("text", {}, text)
+        file_trees.show(*tree)
+    else:
+        ending.tell("text", {}, f"{text}\n{file_trees.text(*tree)}")
 
 
 def _written(path: Path, html: Callable[[], str]) -> int:

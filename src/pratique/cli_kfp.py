@@ -30,7 +30,10 @@ def kfp() -> None:
     "--accept", type=GIVEN, multiple=True, metavar="ROLE=DIGEST",
     help="A reviewed component of your own: gate=, promotion= or check=sha256:... (repeatable).",
 )  # fmt: skip
-@_format
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True,
+    help="For people, for machines, or for code-scanning dashboards (SARIF 2.1.0).",
+)  # fmt: skip
 def kfp_lint(pipeline: Path, deny_at: str, accept: tuple[str, ...], form: str) -> None:
     """Hold a compiled PIPELINE (YAML) against what a guarded one must be; exit 1 on a grave finding. Runs nothing."""
     from pratique.checking import Severity
@@ -46,9 +49,25 @@ def kfp_lint(pipeline: Path, deny_at: str, accept: tuple[str, ...], form: str) -
             for it in report.findings
         ],
     }  # fmt: skip
-    ending.tell(form, data, "\n".join(_said(pipeline, report, len(grave))))
+    if form == "sarif":
+        ending.tell("json", _as_sarif(pipeline, report, str(data["verdict"])), "")
+    else:
+        ending.tell(form, data, "\n".join(_said(pipeline, report, len(grave))))
     if grave:
         raise ending.Ended(1)
+
+
+def _as_sarif(pipeline: Path, report: Any, verdict: str) -> dict[str, Any]:
+    """The findings for code-scanning dashboards; each lies in the one file, at a task."""
+    from pratique import __version__, sarif
+    from pratique.pipelines.linting import RULES
+
+    return sarif.log(
+        sarif.Look(
+            check="kfp-lint", version=__version__, findings=report.findings, rules=sarif.rules_of(RULES), verdict=verdict,
+            files=sarif.files_of([pipeline.name], str(pipeline), single=True), whole="compiled pipeline",
+        )
+    )  # fmt: skip
 
 
 def _said(pipeline: Path, report: Any, grave: int) -> list[str]:

@@ -12,8 +12,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pratique import documents, files
-from pratique.checking import Severity
+from pratique import documents, files, sarif
+from pratique.checking import Check, Finding, Severity
 from pratique.errors import StoreError
 from pratique.gate import Admission
 from pratique.judging import Verdict
@@ -55,10 +55,34 @@ def as_json(admission: Admission) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def as_text(admission: Admission) -> str:
-    """The admission for people: the answer first, then what each check saw, then what to do."""
+def as_sarif(admission: Admission, chosen: Check[Any], given: str) -> dict[str, Any]:
+    """What one check saw, for code-scanning dashboards. `given` is the artifact as the command line names it."""
+    artifact, verdict = admission.artifact, admission.verdict
+    found = [one.statement.report for one in admission.evidence if one.statement.check == chosen.name]
+    findings = [one for report in found for one in report.findings]
+    said = {(one.rule, one.message, one.where) for one in findings}
+    others = [str(one) for one in verdict.denials if (one.rule, one.reason, one.where) not in said]
+    paths = [entry.path for entry in artifact.entries]
+    local = given if artifact.origin is None else ""
+    return sarif.log(
+        sarif.Look(
+            check=chosen.name, version=chosen.version, findings=findings, subject=verdict.subject.digest,
+            rules=sarif.rules_of(chosen.rules, getattr(chosen, "remedies", None)), finished=bool(found),
+            files=sarif.files_of(paths, local, single=artifact.is_file), problems=[*others, *admission.problems],
+            verdict="admitted" if verdict.admitted else "denied",
+        )
+    )  # fmt: skip
+
+
+def as_text(admission: Admission, drawn: Iterable[Finding] = ()) -> str:
+    """The admission for people: the answer first, then what each check saw, then what to do.
+
+    What is `drawn` elsewhere, with its remedy, is not said twice.
+    """
     verdict = admission.verdict
-    lines = [documents.line(verdict.summary().splitlines()[0]), *(documents.line(f"  {one}") for one in verdict.denials)]
+    shown = {(one.rule, one.message, one.where) for one in drawn}
+    denials = [one for one in verdict.denials if (one.rule, one.reason, one.where) not in shown]
+    lines = [documents.line(verdict.summary().splitlines()[0]), *(documents.line(f"  {one}") for one in denials)]
     if verdict.admitted:
         lines.append(f"  until {stamp(verdict.expires)[:16]}Z, as {verdict.subject.digest}")
         lines.append(f"  use this copy: {admission.artifact.root}")
@@ -68,7 +92,7 @@ def as_text(admission: Admission) -> str:
     for one in admission.evidence:
         lines.append(as_line(one.statement))
     lines += [documents.line(f"  {problem}") for problem in admission.problems]
-    fixes = dict.fromkeys(denial.fix for denial in verdict.denials if denial.fix)
+    fixes = dict.fromkeys(denial.fix for denial in denials if denial.fix)
     lines += [documents.line(f"Remedy: {fix}") for fix in list(fixes)[:5]]
     return "\n".join(lines)
 

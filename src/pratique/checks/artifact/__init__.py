@@ -30,7 +30,7 @@ from pydantic import Field, field_serializer, field_validator
 
 from pratique.artifacts import Artifact
 from pratique.checking import Finding, Options, Report, Severity, check
-from pratique.checks.artifact import companions, packs
+from pratique.checks.artifact import companions, packs, second_opinions
 from pratique.checks.artifact.granting import grants, parsed
 from pratique.checks.artifact.looking import Asked, look
 from pratique.checks.artifact.rules import RULES, finding
@@ -44,8 +44,10 @@ PackName = Literal[
     "joblib", "lightgbm", "numpy", "sklearn", "scipy", "stdlib-data", "torch", "torch-modules", "transformers", "ultralytics",
     "xgboost",
 ]  # fmt: skip
+ToolName = Literal["picklescan"]
 
 MEANINGS = {name: rule.meaning for name, rule in RULES.items()}
+REMEDIES = {name: (rule.severity, rule.fix) for name, rule in RULES.items()}
 
 MEASURES = {
     "files": "files in the artifact",
@@ -55,6 +57,7 @@ MEASURES = {
     "tensors": "tensors in safetensors and other files of tensors alone",
     "parameters": "numbers in all of these tensors",
     "pickle_globals": "imports in pickles, also in those within archives",
+    "second_opinions": "answers of other scanners that `second_opinions` names, one for each file that may hold a pickle",
 }
 
 MAX_FINDINGS = 25
@@ -90,6 +93,10 @@ class ArtifactOptions(Options):
     templates: Literal["refuse", "vetted"] = "refuse"
     """Jinja in JSON (`chat_template`) and in `.jinja` files: `refuse` it, or let pass what an allow-list has `vetted`."""
 
+    second_opinions: tuple[ToolName, ...] = ()
+    """Other scanners to ask about each file that may hold a pickle, in the sandbox. What they say is only ever added; one that
+    does not answer denies."""
+
     max_json_bytes: int = Field(default=64 << 20, ge=1, le=1 << 30)
     """Largest JSON document. Tokenizers of large vocabularies take about 35 MB."""
 
@@ -112,6 +119,11 @@ class ArtifactOptions(Options):
     def _sort_packs(cls, names: tuple[PackName, ...]) -> tuple[PackName, ...]:
         return tuple(sorted(set(names)))
 
+    @field_validator("second_opinions")
+    @classmethod
+    def _sort_tools(cls, names: tuple[ToolName, ...]) -> tuple[ToolName, ...]:
+        return tuple(sorted(set(names)))
+
     @field_validator("pickle_globals")
     @classmethod
     def _ensure_lines(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
@@ -125,10 +137,13 @@ class ArtifactOptions(Options):
         return [f"{name}@{packs.pack(name).digest}" for name in names]
 
 
-@check("artifact", version="3", kinds=("model", "dataset"), options=ArtifactOptions, rules=MEANINGS, measures=MEASURES)
+@check(
+    "artifact", version="3", kinds=("model", "dataset"), options=ArtifactOptions, rules=MEANINGS, measures=MEASURES,
+    remedies=REMEDIES,
+)  # fmt: skip
 def artifact(artifact: Artifact, options: ArtifactOptions) -> Report:
     """Whether any file can carry code, or is of a format that nobody asked for."""
-    chosen = options.model_dump(exclude={"pickle_packs", "pickle_globals"})
+    chosen = options.model_dump(exclude={"pickle_packs", "pickle_globals", "second_opinions"})
     beside = {entry.path: entry.size for entry in artifact.entries}
     described = companions.described(artifact, options.formats)
     asked = Asked(**chosen, described=described, grants=grants(options.pickle_packs, options.pickle_globals))
@@ -138,10 +153,12 @@ def artifact(artifact: Artifact, options: ArtifactOptions) -> Report:
         if entry.path.endswith("/"):  # an empty directory
             continue
         with opened(artifact.path(entry), entry.path, beside) as view:
-            sight = look(view, asked)
+            sight, others = look(view, asked), second_opinions.heard(view, options.second_opinions)
+        found = (*sight.findings, *others.findings)
         counts.update(sight.counts)
-        counts.update(files=1, bytes=entry.size, refused_files=int(any(f.severity >= Severity.MEDIUM for f in sight.findings)))
-        findings.add(_List(MAX_FINDINGS, entry.path).add(sight.findings).all())
+        counts.update(others.counts)
+        counts.update(files=1, bytes=entry.size, refused_files=int(any(f.severity >= Severity.MEDIUM for f in found)))
+        findings.add(_List(MAX_FINDINGS, entry.path).add(found).all())
     return Report(findings=findings.all(), measures={name: float(count) for name, count in counts.items()})
 
 

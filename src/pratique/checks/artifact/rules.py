@@ -209,6 +209,16 @@ RULES = {
         _HIGH, "a file that tells an installer what to fetch and run", "take it out; pin what you install yourself"
     ),
     "empty-file": Rule(_LOW, "a file without a byte", "take it out"),
+    "second-opinion": Rule(
+        _CRITICAL,
+        "another scanner that the policy asks takes the file for dangerous; a note if there are imports that it does not know",
+        "take the file out, or ask the supplier for safetensors; where the scanner is wrong, waive it or leave the scanner out",
+    ),
+    "second-opinion-missing": Rule(
+        _CRITICAL,
+        "another scanner that the policy asks is not there, broke down, took too long or gave no answer that can be read",
+        "install it with `pip install 'pratique[second-opinions]'` where the check runs, or take it out of `second_opinions`",
+    ),
     "more-findings": Rule(
         _HIGH, "more was found than is listed; the severity is the gravest of the rest", "mend the others first"
     ),
