@@ -6,8 +6,8 @@
         └── critical pickle-global at byte 0: loading this pickle runs os.system: GLOBAL imports it, ...
             └── no line of a policy allows this; ask the supplier for safetensors ...
 
-Names and words are strangers': each is one line without control characters, and none of it is markup. The tree is bounded, and says
-how much it leaves out; files in which something was found come first where not all have room.
+Names and words are strangers': each is one line without control characters, and none of it is markup. The tree is bounded, and
+says how much it leaves out; files in which something was found come first where not all have room.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pratique import documents, places
 from pratique.checking import Finding, Severity
 
 if TYPE_CHECKING:
+    from rich.text import Text
     from rich.tree import Tree
 
 MAX_FILES = 60
@@ -105,7 +106,7 @@ def _folder(folders: dict[str, Tree], file: str) -> Tree:
     return folders[above]
 
 
-def _labelled(name: str, found: Sequence[Finding], deny_at: Severity) -> object:
+def _labelled(name: str, found: Sequence[Finding], deny_at: Severity) -> Text:
     """A file and what comes of it."""
     from rich.text import Text
 
@@ -114,9 +115,7 @@ def _labelled(name: str, found: Sequence[Finding], deny_at: Severity) -> object:
     if not found:
         return label.append("nothing found", style="dim")
     refused = "refused, " if worst >= deny_at else ""
-    return label.append(
-        f"{refused}{documents.many(len(found), 'finding')}, worst {worst.name.lower()}", style=_STYLES[worst]
-    )
+    return label.append(f"{refused}{documents.many(len(found), 'finding')}, worst {worst.name.lower()}", style=_STYLES[worst])
 
 
 def _add(branch: Tree, found: Sequence[tuple[Finding, str]], most: int) -> int:

@@ -3,9 +3,9 @@
     within("sub/x.pkl, byte 28", ["sub/x.pkl"])       # Place(file="sub/x.pkl", detail="byte 28", offset=28)
     within("m.pt, member m/data.pkl, byte 14", ...)   # Place(file="m.pt", detail="member m/data.pkl, byte 14", offset=None)
 
-The `where` of a finding is text for people. Only what begins with the path of a file that is there is taken for a place in it. A
-file called `a, byte 5` beside one called `a` makes a place that could be either; it goes to the longer name, and no verdict hangs
-on it.
+The `where` of a finding is text for people. Only what begins with the path of a file that is there is taken for a place in it.
+A file called `a, byte 5` beside one called `a` makes a place that could be either; it goes to the longer name, and no verdict
+hangs on it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Findings for code-scanning dashboards: one SARIF 2.1.0 log of one look.
 
-    sarif.log(sarif.Look(check="artifact", version="2", findings=report.findings, rules=rules, files={"a.pkl": "models/a.pkl"}))
+    sarif.log(sarif.Look(check="artifact", version="2", findings=report.findings, rules=rules, files={"a.pkl": "base/a.pkl"}))
 
-In the terms of the standard (https://docs.oasis-open.org/sarif/sarif/v2.1.0): each rule of a check is a reportingDescriptor, each
-finding a result; a place in a file is a physicalLocation with a byteOffset, anything else (a member of an archive, a task, a
-column) a logicalLocation. What strangers wrote is data: names are percent-encoded in URIs, and brackets and braces, by which a
-message could make a link or a placeholder (3.11.5, 3.11.6), are escaped. There is no Markdown.
+In the terms of the standard (https://docs.oasis-open.org/sarif/sarif/v2.1.0): each rule of a check is a reportingDescriptor,
+each finding a result; a place in a file is a physicalLocation with a byteOffset, anything else (a member of an archive, a task,
+a column) a logicalLocation. What strangers wrote is data: names are percent-encoded in URIs, and brackets and braces, by which
+a message could make a link or a placeholder (3.11.5, 3.11.6), are escaped. There is no Markdown.
 
 No result means only that nothing was found. Whether the look came to its end is `executionSuccessful`, and the decision is the
 command's exit code. The same look writes the same bytes: there are no times, machines or random ids in it.
@@ -57,7 +57,7 @@ class Look:
     rules: Mapping[str, Rule]
 
     files: Mapping[str, str] = field(default_factory=dict)
-    """Files that findings may name, each with its path or URI as whoever reads the log knows it; '' if only the artifact does."""
+    """Files that findings may name, each as a URI that whoever reads the log knows; '' if only the artifact knows it."""
 
     subject: str = ""
     """Digest of what was looked at."""

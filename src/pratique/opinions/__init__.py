@@ -2,9 +2,9 @@
 
     opinions.ask("picklescan", Path("model.pkl"), name="model.pkl")      # Opinion(dangers=("os system",), ...)
 
-A scanner is a program that reads strangers' bytes, with parsers that were written in a hurry: so it works in the sandbox, on the
-open file and with no rights at all, and what it answers is read as the stranger's own words. Whoever takes it over can make it say
-that there is nothing; that is why nothing rests on it.
+A scanner is a program that reads strangers' bytes with parsers of its own: so it works in the sandbox, on the open file and
+without any right, and what it answers is read as the stranger's own words. Whoever takes it over can make it say that there is
+nothing; that is why nothing rests on it.
 
 A scanner that is not installed, breaks down, takes too long or answers something else than it should has given no opinion. The
 policy asked for one, so that denies (`NoOpinion`).

@@ -1,7 +1,7 @@
 """The loader that asks picklescan, inside the sandbox: extra `second-opinions`. Nothing else imports this module.
 
-By suffix, as picklescan does it: a file called .bin or .pt is read as a PyTorch checkpoint, one called .npy as an array, and any
-other as a zip archive or a pickle.
+By suffix, as picklescan does it: a file called .bin or .pt is read as a PyTorch checkpoint, one called .npy as an array, and
+any other as a zip archive or a pickle.
 """
 
 from __future__ import annotations
@@ -70,5 +70,5 @@ def _scan(stream: BinaryIO, answer: BinaryIO, suffix: str) -> None:
 
 def _checkpoint() -> bytes:
     """A checkpoint as PyTorch wrote it before 1.6: five pickles in a row, without tensors."""
-    numbers = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, {}, [])
+    numbers: tuple[Any, ...] = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, {}, [])
     return b"".join(pickle.dumps(one, protocol=2) for one in numbers)

@@ -217,7 +217,8 @@ RULES = {
     "second-opinion-missing": Rule(
         _CRITICAL,
         "another scanner that the policy asks is not there, broke down, took too long or gave no answer that can be read",
-        "install it with `pip install 'pratique[second-opinions]'` where the check runs, or take it out of `second_opinions`",
+        "install `pratique[second-opinions]` where the check runs; if the scanner cannot read the file, leave it out of "
+        "`second_opinions`",
     ),
     "more-findings": Rule(
         _HIGH, "more was found than is listed; the severity is the gravest of the rest", "mend the others first"

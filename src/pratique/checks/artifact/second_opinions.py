@@ -1,6 +1,7 @@
 """What other scanners that the policy names say of files that hold pickles, beside what is found here.
 
-They can only add: a scanner that finds nothing takes no finding away, and one that gives no answer is itself a finding that denies.
+They can only add: a scanner that finds nothing takes no finding away, and one that gives no answer is itself a finding that
+denies.
 """
 
 from __future__ import annotations
