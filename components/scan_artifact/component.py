@@ -21,6 +21,7 @@ def scan_artifact(
     code_files: Optional[dict[str, Any]] = None,
     onnx_domains: Optional[list[str]] = None,
     templates: str = "refuse",
+    second_opinions: Optional[list[str]] = None,
     max_json_bytes: int = 67108864,
     max_text_bytes: int = 67108864,
     policy: Optional[str] = None,
@@ -56,6 +57,8 @@ def scan_artifact(
             Default: .
         templates: Jinja in JSON (`chat_template`) and in `.jinja` files: `refuse` it, or let pass what an allow-list has
             `vetted`.
+        second_opinions: Other scanners to ask about each file that may hold a pickle, in the sandbox. What they say is only
+            ever added; one that does not answer denies. Default: .
         max_json_bytes: Largest JSON document. Tokenizers of large vocabularies take about 35 MB.
         max_text_bytes: Largest text file. CSV and JSON Lines are bounded by the line instead.
         policy: Path of a policy in the step's file system that asks the question, instead of all options here.
@@ -77,6 +80,7 @@ def scan_artifact(
         "code_files": code_files,
         "onnx_domains": onnx_domains,
         "templates": templates,
+        "second_opinions": second_opinions,
         "max_json_bytes": max_json_bytes,
         "max_text_bytes": max_text_bytes,
     }
