@@ -64,6 +64,7 @@ def test_an_honest_model_has_no_findings(tmp_path: Path) -> None:
     assert report.findings == ()
     assert report.measures == {
         "files": len(HONEST), "bytes": sum(map(len, HONEST.values())), "recognised_files": len(HONEST), "refused_files": 0,
+        "second_opinions": 0,
         "tensors": 1, "parameters": 2, "pickle_globals": 0,
     }  # fmt: skip
 
