@@ -30,6 +30,7 @@ class ScanArtifactOperator(CheckOperator):
         code_files: Mapping[str, Any] | None = None,
         onnx_domains: Sequence[str] = (),
         templates: str = "refuse",
+        second_opinions: Sequence[str] = (),
         max_json_bytes: int = 67108864,
         max_text_bytes: int = 67108864,
         kind: str = "model",
@@ -55,6 +56,8 @@ class ScanArtifactOperator(CheckOperator):
             onnx_domains: Domains of operators beside ONNX's own (`com.microsoft`), for runtimes that have these built in.
             templates: Jinja in JSON (`chat_template`) and in `.jinja` files: `refuse` it, or let pass what an allow-list has
                 `vetted`.
+            second_opinions: Other scanners to ask about each file that may hold a pickle, in the sandbox. What they say is
+                only ever added; one that does not answer denies.
             max_json_bytes: Largest JSON document. Tokenizers of large vocabularies take about 35 MB.
             max_text_bytes: Largest text file. CSV and JSON Lines are bounded by the line instead.
             kind: what the artifact is: model or dataset.
@@ -70,6 +73,7 @@ class ScanArtifactOperator(CheckOperator):
             "code_files": code_files,
             "onnx_domains": onnx_domains,
             "templates": templates,
+            "second_opinions": second_opinions,
             "max_json_bytes": max_json_bytes,
             "max_text_bytes": max_text_bytes,
         }
