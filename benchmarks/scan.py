@@ -1,5 +1,7 @@
 """What a look at a file with the `artifact` check costs, against sha256 of the same bytes in the same run; and its memory.
 
+What it costs to write it again as safetensors (`pratique neutralise`) is measured in the same way.
+
     python benchmarks/scan.py             some minutes: files of 512 MiB
     python benchmarks/scan.py --mib 64    smaller ones
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import multiprocessing
+import os
 import pickle
 import tempfile
 import threading
@@ -26,7 +29,11 @@ from rows import Row, table
 
 FORMATS = ("npy", "pickle", "safetensors", "torch")
 PACKS = ("joblib", "sklearn", "torch")
+NEUTRALISED = ("zip.pt", "old.pt", "a.npz")
 GOAL_MEMORY = 200
+GOAL_NEUTRALISED = 1.5
+"""Times the sha256 of the same bytes."""
+
 _BLOCK = 1 << 20
 
 
@@ -70,6 +77,35 @@ def look(path: Path) -> float:
     if findings:
         raise SystemExit(f"{path.name} is refused: {findings[0].message}")
     return time.process_time() - start
+
+
+def written_again(path: Path) -> float:
+    """Seconds of CPU for the tensors alone: to find them, and to write them as safetensors."""
+    from pratique import neutralising
+    from pratique.checks.artifact import drawing
+    from pratique.checks.artifact.viewing import opened
+
+    target = path.with_suffix(".written")
+    start = time.process_time()
+    with opened(path, path.name) as view, target.open("xb") as stream:
+        neutralising.write(stream, view.data, drawing.draw(view))
+    seconds = time.process_time() - start
+    target.unlink()
+    return seconds
+
+
+def neutralised(path: Path) -> float:
+    """Seconds of CPU for all of `pratique neutralise`: private copy, both digests, looks before and after, signed record."""
+    from pratique import neutralising
+    from pratique.signing import KeySigner
+    from pratique.store import Store
+
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        os.environ["PRATIQUE_HOME"] = f"{folder}/home"
+        signer, store = KeySigner.generate(), Store(f"{folder}/store")
+        start = time.process_time()
+        neutralising.neutralise(path, f"{folder}/out", signer=signer, store=store)
+        return time.process_time() - start
 
 
 def sha256(path: Path) -> float:
@@ -132,8 +168,20 @@ def measure(mib: int = 512) -> list[Row]:
             found.append(Row(
                 what=f"memory for {what}", figure=memory / (1 << 20), unit="MiB", goal=f"under {GOAL_MEMORY}",
             ))  # fmt: skip
+            if path.name in NEUTRALISED:
+                found += _neutralised(what, path, peer)
             path.unlink()
     return found
+
+
+def _neutralised(what: str, path: Path, peer: float) -> Iterator[Row]:
+    for how, function in (("all of `pratique neutralise`", neutralised), ("its tensors found and written", written_again)):
+        runs = [alone(function, path) for _ in range(2)]
+        seconds, memory = min(one for one, _ in runs), max(one for _, one in runs) / (1 << 20)
+        yield Row(
+            what=f"{what}, {how}", figure=seconds, unit="s of CPU", peer=f"sha256 {peer:.3g} s", ratio=peer / seconds,
+            goal=f"at least {1 / GOAL_NEUTRALISED:.2f}", note=f"{memory:,.0f} MiB of memory, of under {GOAL_MEMORY}",
+        )  # fmt: skip
 
 
 if __name__ == "__main__":
