@@ -51,6 +51,19 @@ def test_a_refusal_names_member_offset_opcode_global_role_and_the_line_that_woul
     assert not {"\x1b"} & set(out)
 
 
+def test_what_is_found_within_an_archive_stands_under_the_archive(pratique: Any, tmp_path: Path) -> None:
+    """Else the archive itself would seem to be in order."""
+    import tarfile
+
+    folder_of(tmp_path, {"base/config.json": b"{}", "optimizer.pkl": TROJAN})
+    with tarfile.open(tmp_path / "base" / "b.tar", "w") as archive:
+        archive.add(tmp_path / "optimizer.pkl", "sub/optimizer.pkl")
+    _, out, _ = pratique("check", "artifact", tmp_path / "base", "-o", 'formats=["archive", "json", "pickle"]')
+    drawn = out[out.index("base\n├") :].splitlines()
+    assert drawn[1].startswith("├── b.tar: refused, 1 finding, worst critical")
+    assert "at member sub/optimizer.pkl, byte 0: loading this pickle runs os.system" in drawn[2]
+
+
 def test_an_admitted_model_is_drawn_without_calling_it_clean(pratique: Any, tmp_path: Path) -> None:
     folder_of(tmp_path / "base", {"config.json": b"{}"})
     code, out, _ = pratique("check", "artifact", tmp_path / "base")

@@ -162,13 +162,15 @@ def test_every_relative_path_comes_back_from_its_uri(path: str) -> None:
         ("a.pkl, byte 1,028", ("a.pkl", "byte 1,028", 1028)),
         ("m.pt, member m/data.pkl, byte 14", ("m.pt", "member m/data.pkl, byte 14", None)),
         ("a, b.pkl, byte 3", ("a, b.pkl", "byte 3", 3)),
+        ("a.zip/sub/x.pkl, byte 28", ("a.zip", "member sub/x.pkl, byte 28", None)),
+        ("a.zip/byte 28", ("a.zip", "member byte 28", None)),
         ("b.pkl, byte 3", None),
         ("a.pklx", None),
         ("", None),
     ],
 )
 def test_a_place_is_a_file_that_is_there_and_an_offset_in_it(where: str, place: tuple[str, str, int | None] | None) -> None:
-    got = places.within(where, ["a.pkl", "m.pt", "a, b.pkl"])
+    got = places.within(where, ["a.pkl", "m.pt", "a, b.pkl", "a.zip"])
     assert (got and (got.file, got.detail, got.offset)) == place
 
 

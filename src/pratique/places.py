@@ -2,6 +2,7 @@
 
     within("sub/x.pkl, byte 28", ["sub/x.pkl"])       # Place(file="sub/x.pkl", detail="byte 28", offset=28)
     within("m.pt, member m/data.pkl, byte 14", ...)   # Place(file="m.pt", detail="member m/data.pkl, byte 14", offset=None)
+    within("a.zip/sub/x.pkl, byte 28", ["a.zip"])     # Place(file="a.zip", detail="member sub/x.pkl, byte 28", offset=None)
 
 The `where` of a finding is text for people. Only what begins with the path of a file that is there is taken for a place in it.
 A file called `a, byte 5` beside one called `a` makes a place that could be either; it goes to the longer name, and no verdict
@@ -13,6 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+_ENDS = re.compile(r", |/")
+"""What can stand behind the path of a file: a place in it, or the path of a member of an archive."""
 
 _OFFSET = re.compile(r"byte (\d{1,3}(?:,\d{3})*)\Z")
 
@@ -34,12 +38,14 @@ class Place:
 def within(where: str, files: Iterable[str]) -> Place | None:
     """The place that a finding names; None if it names none of these files."""
     known = files if isinstance(files, set | frozenset) else frozenset(files)
-    cut = len(where)
-    while cut > 0:
-        file = where[:cut]
-        if file in known:
-            detail = where[cut + 2 :]
-            found = _OFFSET.match(detail)
-            return Place(file=file, detail=detail, offset=int(found[1].replace(",", "")) if found else None)
-        cut = where.rfind(", ", 0, cut)
+    if where in known:
+        return Place(file=where)
+    for end in reversed(list(_ENDS.finditer(where))):
+        file, rest = where[: end.start()], where[end.end() :]
+        if file not in known:
+            continue
+        if end[0] == "/":
+            return Place(file=file, detail=f"member {rest}")
+        found = _OFFSET.match(rest)
+        return Place(file=file, detail=rest, offset=int(found[1].replace(",", "")) if found else None)
     return None
