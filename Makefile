@@ -33,14 +33,14 @@ lint: dev helm  ## style, types, layers, generated files
 	$(BIN)/lint-imports setup.cfg
 	$(BIN)/python tools/operators.py --check
 	$(BIN)/python tools/components.py --check
-	$(BIN)/python tools/charts.py admission --check
+	$(BIN)/python tools/charts.py generate --check
 
 format: dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
 
 generate: dev helm  ## write the generated operators, components and golden files again
 	$(BIN)/python tools/operators.py
-	$(BIN)/python tools/charts.py admission
+	$(BIN)/python tools/charts.py generate
 	$(BIN)/python tools/components.py
 
 bench: dev  ## measure, and write docs/benchmarks.md

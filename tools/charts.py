@@ -1,8 +1,8 @@
 """The chart, as helm renders it, and what our own check says of that.
 
     python tools/charts.py proof              # is each rendering isolated? exit 1 if not
-    python tools/charts.py admission          # write the digests of its admission policies into the package
-    python tools/charts.py admission --check  # exit 1 if they are not what would be written
+    python tools/charts.py generate           # write the digests of its admission policies, and the golden rendering
+    python tools/charts.py generate --check   # exit 1 if they are not what would be written
 
 `make helm` gets helm first.
 """
@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "charts" / "pratique"
 VALUES = tuple(sorted(CHART.glob("ci/*.yaml")))
 KNOWN = ROOT / "src" / "pratique" / "isolation" / "admission.json"
+GOLDEN = ROOT / "tests" / "golden" / "chart.yaml"
 HELM = Path(os.environ.get("PRATIQUE_HELM", ROOT / ".venv" / "helm" / "helm"))
 SIDES = {"names.yaml": ("team-a-train", "team-a-prod", "team-a-release")}
 """Namespaces of values files that name others than the defaults."""
@@ -65,13 +66,14 @@ def main(arguments: list[str]) -> int:
     """Prove, or write."""
     if arguments == ["proof"]:
         return proof()
-    text = json.dumps(digests(), indent=2) + "\n"
-    if arguments == ["admission", "--check"]:
-        if KNOWN.read_text() != text:
-            print("src/pratique/isolation/admission.json is out of date: run `make generate`", file=sys.stderr)
-            return 1
-        return 0
-    KNOWN.write_text(text)
+    wanted = {KNOWN: (json.dumps(digests(), indent=2) + "\n").encode(), GOLDEN: render(CHART / "ci" / "exceptions.yaml")}
+    stale = [path for path, data in wanted.items() if not path.exists() or path.read_bytes() != data]
+    if arguments == ["generate", "--check"]:
+        for path in stale:
+            print(f"{path.relative_to(ROOT)} is out of date: run `make generate`", file=sys.stderr)
+        return 1 if stale else 0
+    for path in stale:
+        path.write_bytes(wanted[path])
     return 0
 
 

@@ -48,9 +48,10 @@ def by_way_of_ops(*rules: Object, cluster: bool = True) -> Hole:
     home = "" if cluster else "ml-deploy"
     kind = "ClusterRole" if cluster else "Role"
     return add(
-        binding("ops", "edit", "ClusterRole", TRAINER), role(home, "argo", *rules),
+        binding("ops", "edit", "ClusterRole", TRAINER),
+        role(home, "argo", *rules),
         binding(home, "argo", kind, account("ops", "argo")),
-    )  # fmt: skip
+    )
 
 
 def drop(kind: str, name: str, namespace: str = "") -> Hole:
@@ -67,9 +68,10 @@ def change(kind: str, name: str, namespace: str, how: Callable[[Object], Any]) -
 
 def find(world: list[Object], kind: str, name: str, namespace: str = "") -> Object:
     (one,) = (
-        one for one in world
+        one
+        for one in world
         if one["kind"] == kind and one["metadata"]["name"] == name and one["metadata"].get("namespace", "") == namespace
-    )  # fmt: skip
+    )
     return one
 
 
@@ -526,9 +528,13 @@ def test_some_things_look_like_holes_and_are_none() -> None:
         role("", "look", rule("trainer.kubeflow.org", "clustertrainingruntimes", "get list")),
         binding("", "look", "ClusterRole", group("system:authenticated")),
         binding("ml-deploy", "edit", "ClusterRole", group("site-reliability")),
-        *volume("ml-train", "out", nfs=NFS), *volume("ml-deploy", "in", nfs={**NFS, "path": "/models-prod"}),
-        secret("ml-train", token="one of training"), secret("ml-deploy", token="one of deployment", host="database.example"),
-        *(external(home, f"{home}/push") for home in ("ml-train", "ml-deploy")), store("ml-train"), store("ml-deploy"),
+        *volume("ml-train", "out", nfs=NFS),
+        *volume("ml-deploy", "in", nfs={**NFS, "path": "/models-prod"}),
+        secret("ml-train", token="one of training"),
+        secret("ml-deploy", token="one of deployment", host="database.example"),
+        *(external(home, f"{home}/push") for home in ("ml-train", "ml-deploy")),
+        store("ml-train"),
+        store("ml-deploy"),
         store("", conditions=[{"namespaces": ["ml-deploy"]}]),
         pod("ml-deploy", "web", container={"args": [f"s3://scratch/sha256/{'d' * 64}"]}),
         pod("ml-deploy", "quiet", serviceAccountName="default", automountServiceAccountToken=False),
@@ -538,6 +544,6 @@ def test_some_things_look_like_holes_and_are_none() -> None:
         STRICT,
         thing("networking.istio.io/v1", "VirtualService", "web", "ml-deploy", spec={}),
         thing("v1", "ConfigMap", "notes", "ml-train", data={"text": "no address"}),
-    ]  # fmt: skip
+    ]
     assert breaches(world) == ()
     assert IMAGE.endswith(SHA) and metadata("x") == {"name": "x"}

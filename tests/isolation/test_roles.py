@@ -84,7 +84,12 @@ def test_all_the_names_that_an_account_goes_by(subject: dict[str, object]) -> No
 
 
 def test_names_that_are_none_of_it() -> None:
-    for subject in (group("system:serviceaccounts:ml"), user("trainer"), account("ml-deploy", "trainer"), user("system:serviceaccount:ml-train")):
+    for subject in (
+        group("system:serviceaccounts:ml"),
+        user("trainer"),
+        account("ml-deploy", "trainer"),
+        user("system:serviceaccount:ml-train"),
+    ):
         world = [role("", "r", rule("", "pods", "get")), binding("", "r", "ClusterRole", subject)]
         assert not access_of(*world).permits(TRAINER, "get", "", "pods", "anywhere")
     assert str(identity("User", "", "system:serviceaccount:a:b")) == "service account a/b"
@@ -103,18 +108,24 @@ def test_roles_that_aggregate_each_other_in_a_ring() -> None:
         one = role("", name, rule("", resource, "get"), labels={label: "true"})
         return {**one, "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {other: "true"}}]}}
 
-    world = [part("a", "x", "y", "pods"), part("b", "y", "x", "services"), binding("", "a", "ClusterRole", account("ml-train", "trainer"))]
+    world = [
+        part("a", "x", "y", "pods"),
+        part("b", "y", "x", "services"),
+        binding("", "a", "ClusterRole", account("ml-train", "trainer")),
+    ]
     access = access_of(*world)
     assert access.permits(TRAINER, "get", "", "pods", "n") and access.permits(TRAINER, "get", "", "services", "n")
 
 
 def test_the_shortest_path_is_the_one_that_is_told() -> None:
     world = [
-        *cluster(), thing("v1", "Namespace", "mid"), service_account("mid", "m"),
+        *cluster(),
+        thing("v1", "Namespace", "mid"),
+        service_account("mid", "m"),
         binding("ops", "edit", "ClusterRole", account("ml-train", "trainer")),
         binding("mid", "edit", "ClusterRole", account("ops", "argo")),
         binding("ml-deploy", "edit", "ClusterRole", account("mid", "m"), account("ops", "argo")),
-    ]  # fmt: skip
+    ]
     env = environment(world)
     reach = Reach.of(Access.of(env), accounts_of(env), [TRAINER])
     path = reach.paths[Identity("ServiceAccount", "ml-deploy", "server")]
@@ -126,10 +137,13 @@ def test_the_shortest_path_is_the_one_that_is_told() -> None:
 def test_a_certain_path_is_told_even_where_an_uncertain_one_is_shorter() -> None:
     runs = rule("jobs.example.com", "runs", "create")
     world = [
-        *cluster(), role("ml-deploy", "runs", runs), binding("ml-deploy", "runs", "Role", account("ops", "argo")),
+        *cluster(),
+        role("ml-deploy", "runs", runs),
+        binding("ml-deploy", "runs", "Role", account("ops", "argo")),
         binding("ops", "edit", "ClusterRole", account("ml-train", "trainer")),
-        role("ml-deploy", "far", rule("", "pods/exec", "create")), binding("ml-deploy", "far", "Role", account("ops", "default")),
-    ]  # fmt: skip
+        role("ml-deploy", "far", rule("", "pods/exec", "create")),
+        binding("ml-deploy", "far", "Role", account("ops", "default")),
+    ]
     env = environment(world)
     server = Identity("ServiceAccount", "ml-deploy", "server")
     reach = Reach.of(Access.of(env), accounts_of(env), [TRAINER])

@@ -51,10 +51,12 @@ def user(name: str) -> Object:
 
 def binding(namespace: str, name: str, kind: str, *subjects: Object) -> Object:
     return {
-        "apiVersion": f"{RBAC}/v1", "kind": "RoleBinding" if namespace else "ClusterRoleBinding",
-        "metadata": metadata(f"bind-{name}", namespace), "roleRef": {"apiGroup": RBAC, "kind": kind, "name": name},
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "RoleBinding" if namespace else "ClusterRoleBinding",
+        "metadata": metadata(f"bind-{name}", namespace),
+        "roleRef": {"apiGroup": RBAC, "kind": kind, "name": name},
         "subjects": list(subjects),
-    }  # fmt: skip
+    }
 
 
 def service_account(namespace: str, name: str, **more: Any) -> Object:
@@ -64,7 +66,7 @@ def service_account(namespace: str, name: str, **more: Any) -> Object:
 
 def pod(
     namespace: str, name: str = "server", labels: Object | None = None, *, container: Object | None = None, **spec: Any
-) -> Object:  # fmt: skip
+) -> Object:
     own = {"name": "c", "image": IMAGE, "ports": [{"containerPort": 8080, "name": "http"}], **(container or {})}
     body = {"serviceAccountName": "runner", "containers": [own], **spec}
     meta = metadata(name, namespace, labels=labels or {"app": name})
@@ -73,9 +75,11 @@ def pod(
 
 def network_policy(namespace: str, name: str, **spec: Any) -> Object:
     return {
-        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata(name, namespace),
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(name, namespace),
         "spec": {"podSelector": {}, **spec},
-    }  # fmt: skip
+    }
 
 
 def thing(version: str, kind: str, name: str, namespace: str = "", **body: Any) -> Object:
@@ -92,7 +96,8 @@ def cluster() -> list[Object]:
     everything = rule("*", "*", "*")
     return [
         *copy.deepcopy(_chart()),
-        thing("v1", "Namespace", "kube-system"), thing("v1", "Namespace", "ops"),
+        thing("v1", "Namespace", "kube-system"),
+        thing("v1", "Namespace", "ops"),
         role("", "cluster-admin", everything),
         {**binding("", "cluster-admin", "ClusterRole", group("system:masters")), "metadata": metadata("cluster-admin")},
         thing("v1", "Service", "web", "ml-deploy", spec={"type": "ClusterIP", "selector": {"app": "server"}}),
@@ -102,12 +107,16 @@ def cluster() -> list[Object]:
         role("", "viewer", rule("", "pods services", "get list watch"), labels={"to-view": "true"}),
         role("", "edit", rule("", "pods", "create delete"), rule("apps", "deployments", "create patch")),
         role("", "nothing"),
-        service_account("ops", "argo"), service_account("ml-train", "runner"), service_account("ml-deploy", "runner"),
+        service_account("ops", "argo"),
+        service_account("ml-train", "runner"),
+        service_account("ml-deploy", "runner"),
         service_account("ml-broker", "runner"),
         binding("ml-train", "edit", "ClusterRole", account("ml-train", "trainer"), group("data-scientists")),
-        pod("ml-train", "trainer"), pod("ml-deploy"), pod("ml-broker", "broker"),
+        pod("ml-train", "trainer"),
+        pod("ml-deploy"),
+        pod("ml-broker", "broker"),
         pod("ops", "gateway", {"istio": "ingressgateway"}),
-    ]  # fmt: skip
+    ]
 
 
 def environment(objects: Iterable[Object]) -> Environment:

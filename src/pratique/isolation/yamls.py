@@ -31,6 +31,7 @@ _CONSTANTS: dict[str, Any] = {
     **dict.fromkeys(("false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"), False),
 }
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})\Z")
+_BASED = re.compile(r"[-+]?0(?:x[0-9a-fA-F]{1,15}|o?[0-7]{1,20})\Z")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _BOOL, _TEXT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
 _TAGS = {None, "!", _TEXT, "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:int", _BOOL}
@@ -147,6 +148,8 @@ def _scalar(event: Any) -> Any:
     if text[0] in "+-.0123456789":
         if _INTEGER.match(text):
             return int(text)
+        if _BASED.match(text):
+            return int(text, 16) if "x" in text else int(text.replace("o", ""), 8)
         if _NUMBER.match(text) and len(text) < 40:
             return float(text)
     return text
