@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 
 from pratique.isolation.rules import KUBERNETES
 
+from ..markdown import ROOT
 from .world import (
     IMAGE,
     RBAC,
@@ -518,6 +522,31 @@ def test_the_order_of_objects_says_nothing(name: str) -> None:
     first = {(one.rule, one.where) for one in breaches(world)}
     world.reverse()
     assert {(one.rule, one.where) for one in breaches(world)} == first
+
+
+SEEDED = """
+from tests.isolation.test_holes import HOLES, breaches, cluster
+world = cluster()
+for name in ("two hops to everything", "impersonating users", "any namespace", "one bucket", "the policies are gone"):
+    HOLES[name][1](world)
+print(breaches(world))
+"""
+
+
+def test_the_same_description_gets_the_same_report_in_every_process() -> None:
+    """Sets have another order in every process, and evidence is compared by its digest."""
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", SEEDED],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert said[0] == said[1] and said[0].count("Breach(") > 5
 
 
 def test_some_things_look_like_holes_and_are_none() -> None:

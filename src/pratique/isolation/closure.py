@@ -79,9 +79,12 @@ class Reach:
         return new
 
 
-def accounts_of(env: Environment) -> dict[str, frozenset[Identity]]:
-    """The service accounts of each namespace; each has a `default` one, whether it is described or not."""
+def accounts_of(env: Environment) -> dict[str, tuple[Identity, ...]]:
+    """The service accounts of each namespace in one order, whatever order the description has.
+
+    Each has a `default` one, whether it is described or not.
+    """
     found = {name: {Identity("ServiceAccount", name, "default")} for name in env.namespaces}
     for one in env.of("", "ServiceAccount"):
         found[one.namespace].add(Identity("ServiceAccount", one.namespace, one.name))
-    return {name: frozenset(ones) for name, ones in found.items()}
+    return {name: tuple(sorted(found[name])) for name in sorted(found)}

@@ -28,7 +28,7 @@ _BROAD = frozenset(
 def members(question: Question, access: Access, side: frozenset[str]) -> list[Identity]:
     """The identities of a side: its service accounts, and the people and groups that are bound in it."""
     accounts = accounts_of(question.env)
-    own = [one for name in sorted(side) for one in sorted(accounts.get(name, ()))]
+    own = [one for name in sorted(side) for one in accounts.get(name, ())]
     people = (
         bound.who for bound in access.bound
         if bound.binding.namespace in side and bound.who.kind != "ServiceAccount" and bound.who not in _BROAD
