@@ -3,8 +3,8 @@
     unshare -n -m --propagation private python -m tests.isolation.enforcing WORLDS
 
 It runs in namespaces of its own and touches nothing of the machine. The rules are compiled for the addresses of the pods that
-there are, as plugins do, with a reader of selectors of its own. Prints one line of JSON: connections tried, made, and those on which
-`pratique.isolation` is of another mind.
+there are, as plugins do, with a reader of selectors of its own. Prints one line of JSON: connections tried, made, and those on
+which `pratique.isolation` is of another mind.
 """
 
 from __future__ import annotations
