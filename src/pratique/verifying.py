@@ -8,13 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-<<<<<<< HEAD
 from pratique import documents, files, manifests, promotion, signing, sources
-from pratique.artifacts import Subject
-=======
-from pratique import documents, files, manifests, promotion, signing
 from pratique.artifacts import Artifact, Subject, digest_of, scan
->>>>>>> eaf6503 (Promotion refuses to run where training does; verify --clearance --copy puts verified bytes where they are loaded)
 from pratique.clearing import SKEW, ensure_clearance, ensure_not_revoked
 from pratique.deliveries import ANY, delivery, proof
 from pratique.deliveries import Expected as Expected
@@ -120,7 +115,6 @@ def statement(
 
 
 def channel(
-<<<<<<< HEAD
     destination: str,
     name: str,
     trusted: Sequence[Trusted],
@@ -128,12 +122,8 @@ def channel(
     known_as: str = "",
     least: int = 0,
     now: datetime | None = None,
-) -> Proof:
-=======
-    destination: str, name: str, trusted: Sequence[Trusted], *, known_as: str = "", now: datetime | None = None,
     copy: Path | None = None,
-) -> Proof:  # fmt: skip
->>>>>>> eaf6503 (Promotion refuses to run where training does; verify --clearance --copy puts verified bytes where they are loaded)
+) -> Proof:
     """Verify a promotion's channel, then the bytes that it points to.
 
     Args:
@@ -154,27 +144,20 @@ def channel(
     where = sources.redact(Destination(destination).where(one))
     signers = signing.names_of(vouched.signers, trusted)
     if copy is not None:
-        _copy(artifact, copy)
+        where = _copy(artifact, copy)
     return proof(
         f"channel {name} holds promotion number {one.sequence}, signed by {', '.join(signers)}",
         *_whys(vouched.witnesses),
         f"it clears {one.subject.digest} until {stamp(one.expires)}, for: {', '.join(one.levels)}",
-<<<<<<< HEAD
         f"the {len(artifact.entries)} files at the destination have exactly that digest; load {where}",
         data={
             "subject": one.subject.digest, "signers": signers, "sequence": one.sequence, "expires": stamp(one.expires),
             "path": where,
         },
     )  # fmt: skip
-=======
-        f"the {len(artifact.entries)} files at the destination have exactly that digest",
-        *([f"{copy} holds them now"] if copy is not None else []),
-        data={"subject": one.subject.digest, "signers": signers, "sequence": one.sequence, "expires": stamp(one.expires)},
-    )
->>>>>>> eaf6503 (Promotion refuses to run where training does; verify --clearance --copy puts verified bytes where they are loaded)
 
 
-def _copy(artifact: Artifact, goal: Path) -> None:
+def _copy(artifact: Artifact, goal: Path) -> str:
     """Put verified bytes where somebody loads them: all or nothing, and never over anything else.
 
     What stands there already may stay if it is the same, for a pod that starts again.
@@ -191,6 +174,7 @@ def _copy(artifact: Artifact, goal: Path) -> None:
         ) from error
     if found != artifact.subject.digest or goal.is_symlink():
         raise UsageError(f"something else stands at {goal}", hint="remove it, or name another place")
+    return str(goal)
 
 
 def _written(artifact: Artifact, new: Path) -> Path:
