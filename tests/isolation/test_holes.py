@@ -244,6 +244,8 @@ HOLES: dict[str, tuple[str, Hole]] = {
         "identity-takeover",
         by_way_of_ops(rule("jobs.example.com", "runs", "create"), cluster=False),
     ),
+    "labels of training itself": ("harmful-right", grant("ml-train", rule("", "namespaces", "patch"))),
+    "labels of deployment alone": ("harmful-right", by_way_of_ops(rule("", "namespaces", "patch", "ml-deploy"))),
     "secrets": ("harmful-right", by_way_of_ops(rule("", "secrets", "list"), cluster=False)),
     "one secret": ("harmful-right", by_way_of_ops(rule("", "secrets", "get", "push"), cluster=False)),
     "config maps": ("harmful-right", by_way_of_ops(rule("", "configmaps", "update"), cluster=False)),
@@ -403,6 +405,18 @@ HOLES: dict[str, tuple[str, Hole]] = {
         "network-bridge",
         add(thing("v1", "Service", "x", "ml-deploy", spec={"type": "ExternalName", "externalName": "a.ml-train.svc"})),
     ),
+    "a grant of the gateway to training": (
+        "network-bridge",
+        add(
+            thing(
+                "gateway.networking.k8s.io/v1beta1",
+                "ReferenceGrant",
+                "x",
+                "ml-deploy",
+                spec={"from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "ml-train"}]},
+            )
+        ),
+    ),
     "endpoints by hand": (
         "network-bridge",
         add(thing("discovery.k8s.io/v1", "EndpointSlice", "x", "ml-deploy", endpoints=[{"addresses": ["10.1.2.3"]}])),
@@ -421,6 +435,10 @@ HOLES: dict[str, tuple[str, Hole]] = {
     "deployment below restricted": ("pod-security", relabel("ml-deploy", "baseline")),
     "training without Pod Security": ("shared-node", relabel("ml-train", None)),
     "training privileged": ("shared-node", relabel("ml-train", "privileged")),
+    "pods where nothing keeps them from a node": (
+        "shared-node",
+        both(add(binding("ops", "edit", "ClusterRole", TRAINER)), relabel("ops", None)),
+    ),
     "a privileged pod from before": (
         "shared-node",
         add(pod("ml-train", "old", container={"securityContext": {"privileged": True}})),
@@ -572,6 +590,9 @@ def test_some_things_look_like_holes_and_are_none() -> None:
         istio("AuthorizationPolicy", rules=[{"from": [{"source": {"principals": ["cluster.local/ns/ops/sa/gateway"]}}]}]),
         STRICT,
         thing("networking.istio.io/v1", "VirtualService", "web", "ml-deploy", spec={}),
+        binding("ops", "edit", "ClusterRole", account("ml-train", "trainer")),
+        role("", "own", rule("", "namespaces", "patch", "ops")),
+        binding("", "own", "ClusterRole", account("ops", "argo")),
         thing("v1", "ConfigMap", "notes", "ml-train", data={"text": "no address"}),
     ]
     assert breaches(world) == ()

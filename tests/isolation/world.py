@@ -16,6 +16,7 @@ from pratique.isolation.objects import Breach, Environment, Question, Sides
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "chart.yaml"
 SIDES = Sides(train=frozenset({"ml-train"}), deploy=frozenset({"ml-deploy"}), broker=frozenset({"ml-broker"}))
 RBAC = "rbac.authorization.k8s.io"
+PSS = {"pod-security.kubernetes.io/enforce": "baseline"}
 SHA = "sha256:" + "c" * 64
 IMAGE = f"registry.local/server@{SHA}"
 
@@ -97,7 +98,7 @@ def cluster() -> list[Object]:
     return [
         *copy.deepcopy(_chart()),
         thing("v1", "Namespace", "kube-system"),
-        thing("v1", "Namespace", "ops"),
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata("ops", labels=dict(PSS))},
         role("", "cluster-admin", everything),
         {**binding("", "cluster-admin", "ClusterRole", group("system:masters")), "metadata": metadata("cluster-admin")},
         thing("v1", "Service", "web", "ml-deploy", spec={"type": "ClusterIP", "selector": {"app": "server"}}),

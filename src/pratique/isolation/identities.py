@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 from pratique.isolation.closure import Reach, accounts_of
 from pratique.isolation.kinds import SELF
-from pratique.isolation.moves import READ, Move
+from pratique.isolation.moves import READ, RELABEL, Move
+from pratique.isolation.nodes import ENFORCE
 from pratique.isolation.objects import Breach, Question
 from pratique.isolation.pods import Pod, pods
 from pratique.isolation.roles import Access, Bound, Identity
@@ -102,20 +103,47 @@ def takeovers(question: Question, access: Access) -> Iterator[Breach]:
                 yield Breach(
                     rule="identity-takeover", where=f"{words}: {who}", steps=path.steps, certain=path.certain
                 )  # fmt: skip
-        yield from _harms(reach, words, target)
+        yield from _harms(reach, words, source, target)
+        yield from _nodes(question, reach, words)
 
 
-def _harms(reach: Reach, words: str, target: frozenset[str]) -> Iterator[Breach]:
-    """What the reached can do in the target beyond becoming somebody there; of those who are not of it themselves."""
+def _harms(reach: Reach, words: str, source: frozenset[str], target: frozenset[str]) -> Iterator[Breach]:
+    """What the reached can do in the target beyond becoming somebody there; of those who are not of it themselves.
+
+    To relabel one's own side is harm to the other as well: labels keep privileged pods out, and name who may connect.
+    """
     for who, path in reach.paths.items():
         if who.kind == "ServiceAccount" and who.namespace in target:
             continue
-        harm = [one for one in reach.moves.get(who, ()) if not one.takes and (not one.namespace or one.namespace in target)]
+        harm = [
+            one for one in reach.moves.get(who, ())
+            if not one.takes and _concerns(one, target | source if one.says.endswith(RELABEL) else target)
+        ]  # fmt: skip
         if harm:
             seen = dict.fromkeys(f"{who} {one.says} in {one.namespace or 'every namespace'} ({one.via})" for one in harm)
-            yield Breach(
-                rule="harmful-right", where=f"{words}: {who}", steps=(*path.steps, *seen), certain=path.certain
-            )  # fmt: skip
+            yield Breach(rule="harmful-right", where=f"{words}: {who}", steps=(*path.steps, *seen), certain=path.certain)
+
+
+def _concerns(move: Move, namespaces: frozenset[str]) -> bool:
+    if move.namespace:
+        return move.namespace in namespaces
+    return not move.names or bool(move.names & namespaces)
+
+
+def _nodes(question: Question, reach: Reach, words: str) -> Iterator[Breach]:
+    """ND-1: nobody who is reached may start pods where nothing keeps them from taking a node."""
+    for who, path in reach.paths.items():
+        for move in reach.moves.get(who, ()):
+            weak = move.starts and move.namespace and move.namespace not in question.sides.all
+            if weak and question.env.namespaces.get(move.namespace, {}).get(ENFORCE) not in ("baseline", "restricted"):
+                yield Breach(
+                    rule="shared-node", where=f"{words}: {who} in {move.namespace}", certain=path.certain,
+                    steps=(
+                        *path.steps, f"{who} {move.says} in {move.namespace} ({move.via})",
+                        f"{move.namespace} does not refuse privileged pods, and such a pod has its node with all pods on it",
+                    ),
+                )  # fmt: skip
+                break
 
 
 def dangling_roles(question: Question, access: Access) -> Iterator[Breach]:

@@ -22,6 +22,8 @@ READ = ("get", "list", "watch")
 REQUEST = ("create", "get")
 """A WebSocket asks with GET what SPDY asks with POST."""
 
+RELABEL = "relabel the namespace, and so drop Pod Security and what else its labels select"
+
 _OURS = HARMLESS_GROUPS | {group for group, _ in STARTERS | GITOPS}
 
 _Table = tuple[tuple[tuple[str, ...], str, str, str], ...]
@@ -49,7 +51,7 @@ HARMS: _Table = (
     (("*", *REQUEST), "", "pods/portforward", "connect to pods past network policies"),
     (("*", *REQUEST, *CHANGE), "", "pods/proxy", "connect to pods past network policies"),
     (("*", *REQUEST, *CHANGE), "", "services/proxy", "connect to pods past network policies"),
-    (("update", "patch", "delete"), "", "namespaces", "relabel the namespace, and so drop what its labels select"),
+    (("update", "patch", "delete"), "", "namespaces", RELABEL),
 )
 """The same, for what is harm in a namespace without being its accounts."""
 
@@ -93,10 +95,13 @@ class Move:
     """Whether it gives accounts."""
 
     names: frozenset[str] = frozenset()
-    """The only accounts that it gives; empty for all."""
+    """The only accounts that it gives, or namespaces that it relabels; empty for all."""
 
     certain: bool = True
     """Whether it is known to be good for this."""
+
+    starts: bool = False
+    """Whether it is by starting pods."""
 
 
 def moves(access: Access, who: Identity, known_groups: frozenset[str] = frozenset()) -> Iterator[Move]:
@@ -121,12 +126,15 @@ def moves(access: Access, who: Identity, known_groups: frozenset[str] = frozense
 def _in_namespace(own: Sequence[Grant], applying: Sequence[Grant], namespace: str) -> Iterator[Move]:
     """`own` are the rights to just this namespace; those that only count together may be among all that apply."""
     for group, resource in sorted(STARTERS):
-        yield from _first(own, WRITE, group, resource, f"{resource}.{group}" if group else resource, namespace, takes=True)
+        words = f"{resource}.{group}" if group else resource
+        for move in _first(own, WRITE, group, resource, words, namespace, takes=True):
+            yield replace(move, starts=True)
     for verbs, group, resource, says in TAKEOVERS:
         named = resource.startswith("serviceaccounts")
         yield from _first(own, verbs, group, resource, says, namespace, takes=True, keep=named, plain=True)
     for verbs, group, resource, says in HARMS:
-        yield from _first(own, verbs, group, resource, says, namespace, takes=False, plain=True)
+        keep = says == RELABEL
+        yield from _first(own, verbs, group, resource, says, namespace, takes=False, keep=keep, plain=True)
     for one, also, gives in (
         (("bind", "roles"), (WRITE, "rolebindings"), "bind any role"),
         (("bind", "clusterroles"), (WRITE, "rolebindings"), "bind any cluster role"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -92,12 +93,27 @@ def bridges(question: Question) -> Iterator[Breach]:
         for thing in env.of(group, kind, sides.all):
             if not _managed(thing.meta.labels, thing.meta.annotations):
                 yield _bridge(thing.ref, "somebody wrote by hand where its Service leads")
+    for thing in env.of("gateway.networking.k8s.io", "ReferenceGrant", sides.all):
+        for home in sorted(_granted(thing.body) & sides.all - {thing.namespace}):
+            yield _bridge(thing.ref, f"it lets {home} refer to what is in {thing.namespace}")
+
+
+def _granted(body: Mapping[str, Any]) -> frozenset[str]:
+    """The namespaces that a ReferenceGrant of the Gateway API is for."""
+    spec = body.get("spec")
+    named = spec.get("from") if isinstance(spec, Mapping) else None
+    ones = [one.get("namespace") for one in named if isinstance(one, Mapping)] if isinstance(named, list) else []
+    return frozenset(one for one in ones if isinstance(one, str))
 
 
 def _managed(labels: Mapping[str, str], annotations: Mapping[str, str]) -> bool:
     """Whether one of Kubernetes' own controllers keeps it, which leads to the pods that the Service selects."""
-    by = labels.get("endpointslice.kubernetes.io/managed-by", "")
-    return by.endswith(".k8s.io") or "endpoints.kubernetes.io/last-change-trigger-time" in annotations
+    by = labels.get("endpointslice.kubernetes.io/managed-by") or labels.get("endpoints.kubernetes.io/managed-by", "")
+    return (
+        by.endswith(".k8s.io")
+        or by == "endpoint-controller"
+        or "endpoints.kubernetes.io/last-change-trigger-time" in annotations
+    )
 
 
 def _bridge(ref: str, why: str) -> Breach:
