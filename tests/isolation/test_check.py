@@ -144,6 +144,17 @@ def test_options_that_make_no_sense(options: Mapping[str, Any], why: str) -> Non
         checking.options_for(isolation_check, options)
 
 
+def test_a_bucket_behind_any_number_of_other_words(tmp_path: Path) -> None:
+    """Training hides where it writes behind a hundred thousand arguments."""
+    words = [f"word-{number}" for number in range(100_000)]
+    world = [
+        *cluster(),
+        pod("ml-train", "job", container={"args": ["s3://models/v1", *words]}),
+        pod("ml-deploy", "web", container={"args": ["s3://models/v1"]}),
+    ]
+    assert "shared-bucket" in rules(look(tmp_path, world))
+
+
 # --- exceptions ---------------------------------------------------------------------------------------------------------
 
 PORT = thing("v1", "Service", "gateway", "ml-deploy", spec={"type": "LoadBalancer"})

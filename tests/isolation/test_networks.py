@@ -188,7 +188,7 @@ EVERY_LABELLING = [
 ]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(policies())
 def test_what_is_said_to_be_reachable_is_what_trying_out_all_labels_finds(world: list[dict[str, Any]]) -> None:
     """Addresses apart: what they mean for pods is not decided here. Both keys are tried with every value, and without."""
@@ -231,6 +231,12 @@ def test_labels_that_fit_some_selectors_and_no_others(fit: list[dict[str, Any]],
     assert (found is not None) is bool(exists)
     if found is not None:
         assert all(selected(one, found) for one in fit) and not any(selected(one, found) for one in others)
+
+
+def test_what_keeps_clear_of_one_selector_may_run_into_another() -> None:
+    """Between them, these two select every pod: whoever has no `app: a` has something else, or nothing."""
+    these = [{"matchLabels": {"app": "a"}}, {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["a"]}]}]
+    assert labels_without([], [compiled(Selector.model_validate(one)) for one in these]) is None
 
 
 def test_values_that_contradict_each_other() -> None:

@@ -178,10 +178,12 @@ def _both(
     namespace: str,
 ) -> Iterator[Move]:  # fmt: skip
     """Rights that only count together; at least one of them is to just this namespace."""
-    first = [grant for grant in applying if grant.covers(one[0], RBAC, one[1])]
+    first = sorted((grant for grant in applying if grant.covers(one[0], RBAC, one[1])), key=lambda grant: bool(grant.names))
     second = [grant for grant in applying if any(grant.covers(verb, RBAC, also[1]) for verb in also[0])]
     if first and second and any(grant in own for grant in (*first, *second)):
-        yield Move(f"may {says}", f"{first[0].via}; {second[0].via}", namespace, takes=True)
+        named = f" (of {', '.join(sorted(first[0].names))})" if first[0].names else ""
+        via = f"{first[0].via}; {second[0].via}"
+        yield Move(f"may {says}{named}", via, namespace, takes=True, certain=not named)  # what those give is not followed
 
 
 def _unknown(own: Sequence[Grant], namespace: str, known_groups: frozenset[str]) -> Iterator[Move]:

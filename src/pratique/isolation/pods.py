@@ -20,9 +20,6 @@ from pratique.isolation.objects import Environment, Thing, Unread
 from pratique.isolation.reading import because
 from pratique.isolation.shapes import Meta, PodSpec
 
-MAX_TEXTS = 20_000
-"""Texts looked at in one object, such as the arguments of a workflow."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pod:
@@ -73,11 +70,10 @@ def unread_pods(env: Environment, namespaces: frozenset[str]) -> Iterator[Unread
 
 def texts(value: Any) -> Iterator[str]:
     """Every text in an object, to look for addresses in."""
-    ahead, left = [value], MAX_TEXTS
-    while ahead and left:
+    ahead = [value]
+    while ahead:
         one = ahead.pop()
         if isinstance(one, str):
-            left -= 1
             yield one
         elif isinstance(one, Mapping):
             ahead.extend(one.values())

@@ -128,7 +128,7 @@ def labels_without(terms: Sequence[Term], selectors: Sequence[Compiled]) -> dict
         return labels
     tries = 0
 
-    def search(chosen: tuple[Term, ...], left: tuple[Compiled, ...]) -> dict[str, str] | None:
+    def search(chosen: tuple[Term, ...]) -> dict[str, str] | None:
         nonlocal tries
         tries += 1
         if tries > MAX_TRIES:
@@ -136,14 +136,13 @@ def labels_without(terms: Sequence[Term], selectors: Sequence[Compiled]) -> dict
         labels = labels_for(chosen)
         if labels is None:
             return None
-        left = tuple(one for one in left if one.matches(labels))
-        if not left:
+        hit = next((one for one in selectors if one.matches(labels)), None)
+        if hit is None:
             return labels
-        first, rest = left[0], left[1:]
-        for term in first.terms:
-            found = search((*chosen, term.negated), rest)
+        for term in hit.terms:  # once one of them fails, whatever else is asked for, this selector is out of the way
+            found = search((*chosen, term.negated))
             if found is not None:
                 return found
         return None
 
-    return search(tuple(terms), tuple(selectors))  # 2
+    return search(tuple(terms))  # 2
