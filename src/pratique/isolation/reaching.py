@@ -145,16 +145,13 @@ def _within(inner: Net, outer: Net) -> bool:
 
 
 def _overlap(ones: Sequence[Ports], others: Sequence[Ports]) -> Ports | None:
-    """The first ports that are among both."""
-    for one in ones:
-        for other in others:
-            if one.protocol != other.protocol:
-                continue
-            # Two names may stand for one number: a pod may list it twice.
-            first, last = max(one.first, other.first), min(one.last, other.last)
-            if first <= last:
-                return Ports(one.protocol, first, last, one.name or other.name)
-    return None
+    """Some ports that are among both, of TCP if there are any. Two names may stand for one number: a pod may list it twice."""
+    both = [
+        Ports(one.protocol, max(one.first, other.first), min(one.last, other.last), one.name or other.name)
+        for one in ones for other in others if one.protocol == other.protocol
+    ]  # fmt: skip
+    some = [one for one in both if one.first <= one.last]
+    return min(some, key=lambda one: one.protocol != "TCP", default=None)
 
 
 def words(ports: Ports) -> str:
