@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 import yaml
 
-from pratique.isolation import yamls
+from pratique.isolation import completing, yamls
+from pratique.isolation.roles import Access, Identity
 
 from ..markdown import ROOT, plain, tables
-from .world import GOLDEN
+from .world import GOLDEN, environment
 
 CHART = ROOT / "charts" / "pratique"
 VALUES = sorted(CHART.glob("ci/*.yaml"))
@@ -127,6 +128,22 @@ def test_nobody_has_a_token_who_does_not_need_one() -> None:
             if one["kind"] in ("Role", "ClusterRole"):
                 assert not any("*" in text for rule in one["rules"] for key in rule for text in rule[key])
                 assert not any("secrets" in rule["resources"] for rule in one["rules"])
+
+
+@needs_helm
+def test_the_auditor_may_read_what_it_asks_for_and_asks_for_what_is_judged() -> None:
+    """One kind that is left out, and every audit fails; one that is refused, and kubectl does."""
+    objects = rendered("-f", str(CHART / "ci" / "exceptions.yaml"))
+    (job,) = (one for one in objects if one["kind"] == "CronJob")
+    spec = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    kinds = re.findall(r"kubectl get (\S+)", spec["initContainers"][0]["args"][0])[0].split(",")
+    assert kinds == re.findall(r"kubectl get (\S+)", completing.COMMAND)[0].split(",")
+    assert 'train_stores=["s3://scratch"]' in spec["containers"][0]["args"]
+    access, auditor = Access.of(environment(objects)), Identity("ServiceAccount", "ml-broker", "auditor")
+    readable = {resource for grant in access.held(auditor) for resource in grant.resources}
+    assert set(kinds) == readable and not {"secrets", "*"} & readable
+    for grant in access.held(auditor):
+        assert grant.verbs == {"get", "list"}
 
 
 @needs_helm
