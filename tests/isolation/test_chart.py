@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,8 +18,14 @@ from typing import Any
 import pytest
 import yaml
 
+from pratique.gate import pass_gate
 from pratique.isolation import completing, yamls
 from pratique.isolation.roles import Access, Identity
+from pratique.policies import Policy
+from pratique.promotion import promote
+from pratique.signing import KeySigner
+from pratique.store import Store
+from tests.conftest import Pratique
 
 from ..markdown import ROOT, plain, tables
 from .world import GOLDEN, environment
@@ -229,6 +236,34 @@ def test_kubectl_reads_what_helm_writes(tmp_path: Path) -> None:
         return {(one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]): one for one in objects}
 
     assert by_name(built.stdout) == by_name(done.stdout.encode())
+
+
+@needs_helm
+def test_the_init_container_starts_a_server_with_what_was_promoted_and_with_nothing_else(
+    policy_file: Path, store: Store, signer: KeySigner, model: Path, tmp_path: Path, pratique: Pratique
+) -> None:
+    """The very command of the rendered pod, after a real promotion, with its paths moved to this machine."""
+    promoter, policy, destination = KeySigner.generate(), Policy.load(policy_file), tmp_path / "promoted"
+    promoter.save(tmp_path / "promoter.key")
+    pass_gate(str(model), policy=policy, store=store, signer=signer).require()
+    done = promote(str(model), policy=policy, destination=str(destination), store=store, signer=promoter)
+    objects = rendered(
+        "-f", str(CHART / "ci" / "serving.yaml"), "--set", f"serving.destination={destination}",
+        "--set-file", f"serving.promoterKey={tmp_path / 'promoter.pub'}",
+    )  # fmt: skip
+    (key,) = (one["data"]["promoter.pub"] for one in objects if one["metadata"]["name"] == "promoter-key")
+    (server,) = (one for one in objects if one["kind"] == "Deployment")
+    spec = server["spec"]["template"]["spec"]
+    (verify,) = spec["initContainers"]
+    (tmp_path / "mounted.pub").write_text(key)
+    moved = {"/promoter/promoter.pub": tmp_path / "mounted.pub", "/model/verified": tmp_path / "loaded" / "verified"}
+    command = [moved.get(word, word) for word in (*verify["command"], *verify["args"])]
+    assert command[0] == "pratique" and {"name": "MODEL_PATH", "value": "/model/verified"} in spec["containers"][0]["env"]
+    assert pratique(*command[1:])[0] == 0
+    assert (tmp_path / "loaded" / "verified" / "weights.bin").read_bytes() == (model / "weights.bin").read_bytes()
+    shutil.rmtree(tmp_path / "loaded")
+    (Path(done.uri) / "weights.bin").write_bytes(b"evil")
+    assert pratique(*command[1:])[0] == 5 and not (tmp_path / "loaded").exists()
 
 
 def test_the_table_of_values_is_the_values_file() -> None:
