@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -540,6 +542,32 @@ def test_the_order_of_objects_says_nothing(name: str) -> None:
     first = {(one.rule, one.where) for one in breaches(world)}
     world.reverse()
     assert {(one.rule, one.where) for one in breaches(world)} == first
+
+
+JUNK: list[Any] = [None, 7, "x", [], {}, [1], {"a": 1}, True, "s3://b/c", [None], [[]], {"": None}, -1, 1.5]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in an object."""
+    for key, one in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield (*path, key)
+        yield from places(one, (*path, key))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_junk_in_any_place_is_judged_or_named_and_stops_nothing(seed: int) -> None:
+    """Whatever stands where something else belongs: there is an answer, and no error that nobody thought of."""
+    draw = random.Random(seed)
+    for _ in range(5):
+        world = cluster()
+        HOLES[draw.choice(sorted(HOLES))][1](world)
+        world = copy.deepcopy(world)  # the holes' own objects stay as they are
+        one = draw.choice(world)
+        *way, last = draw.choice(list(places(one)))
+        for key in way:
+            one = one[key]
+        one[last] = copy.deepcopy(draw.choice(JUNK))
+        assert isinstance(breaches(world), tuple)
 
 
 SEEDED = """

@@ -101,14 +101,15 @@ def _why_not(policy: Thing, purpose: str, question: Question) -> str:
 def _unbound(binding: Thing, purpose: str, question: Question) -> str:
     """What keeps a binding from putting its policy into force where it must be; '' if nothing does."""
     spec = _spec(binding)
-    if "Deny" not in (spec.get("validationActions") or ()):
+    actions = spec.get("validationActions")
+    if not isinstance(actions, list) or "Deny" not in actions:
         return f"binding {binding.name} does not deny"
     if purpose == "promoted-only":
         ref = spec.get("paramRef")
         ref = ref if isinstance(ref, Mapping) else {}
         if ref.get("parameterNotFoundAction") != "Deny" or ref.get("selector"):
             return f"binding {binding.name} lets everything pass where the promotion list is missing"
-        home = ref.get("namespace")
+        home = str(ref.get("namespace") or "")
         if (home not in question.sides.broker) if question.sides.broker else (home in question.sides.train or not home):
             return f"binding {binding.name} takes its promotion list from {home}, which is not the broker"
     match = spec.get("matchResources")

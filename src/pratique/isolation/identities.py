@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from pydantic import ValidationError
+
 from pratique.isolation.closure import Reach, accounts_of
 from pratique.isolation.kinds import SELF
 from pratique.isolation.moves import READ, RELABEL, Move
 from pratique.isolation.nodes import ENFORCE
 from pratique.isolation.objects import Breach, Question
 from pratique.isolation.pods import Pod, pods
+from pratique.isolation.reading import because
 from pratique.isolation.roles import Access, Bound, Identity
 from pratique.isolation.shapes import Rule, ServiceAccount
 
@@ -164,10 +167,14 @@ def dangling_roles(question: Question, access: Access) -> Iterator[Breach]:
 
 def default_tokens(question: Question) -> Iterator[Breach]:
     """ID-1: nothing of deployment or the broker runs as `default` with a token of it."""
-    mounts = {
-        (one.namespace, one.name): ServiceAccount.model_validate(one.body).automount_service_account_token
-        for one in question.env.of("", "ServiceAccount", question.sides.guarded)
-    }
+    mounts: dict[tuple[str, str], bool | None] = {}
+    for one in question.env.of("", "ServiceAccount", question.sides.guarded):
+        try:
+            account = ServiceAccount.model_validate(one.body)
+        except ValidationError as error:
+            yield Breach(rule="unreadable", where=one.ref, steps=(f"{one.ref}: {because(error)}",), certain=False)
+        else:
+            mounts[one.namespace, one.name] = account.automount_service_account_token
     for pod in pods(question.env, question.sides.guarded):
         if pod.account == "default" and _mounts(pod, mounts.get((pod.namespace, "default"))):
             yield Breach(

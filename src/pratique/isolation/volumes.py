@@ -81,7 +81,7 @@ def _backings(env: Environment, namespaces: frozenset[str]) -> Iterator[tuple[st
             claimed[name] = claim
     for volume in env.of("", "PersistentVolume"):
         holder = _dig(volume.body, "spec", "claimRef", "namespace")
-        if volume.name in claimed or holder in namespaces:
+        if volume.name in claimed or (isinstance(holder, str) and holder in namespaces):
             owner = claimed[volume.name].ref if volume.name in claimed else f"the claim of {holder}"
             spec = _dig(volume.body, "spec")
             for kind, source in spec.items() if isinstance(spec, Mapping) else ():
