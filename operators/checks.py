@@ -10,7 +10,13 @@ from pratique.operators.gates import CheckOperator
 if TYPE_CHECKING:
     from airflow.sdk import XComArg
 
-__all__ = ["ScanArtifactOperator", "ValidateDatasetOperator", "VerifyLineageOperator", "VerifyProvenanceOperator"]
+__all__ = [
+    "ScanArtifactOperator",
+    "ValidateDatasetOperator",
+    "VerifyIsolationOperator",
+    "VerifyLineageOperator",
+    "VerifyProvenanceOperator",
+]
 
 
 class ScanArtifactOperator(CheckOperator):
@@ -134,6 +140,77 @@ class ValidateDatasetOperator(CheckOperator):
         }
         super().__init__(
             check="dataset", artifact=artifact, options=options, kind=kind, deny_at=deny_at, store=store, key=key, **kwargs
+        )
+
+
+class VerifyIsolationOperator(CheckOperator):
+    """Whether training can reach deployment, or deployment training: by rights, networks, storage, secrets or nodes.
+
+    The check `isolation` as a task: keeps its signed evidence, and fails on a finding at or above `deny_at`. There is no
+    policy file that a relative path could be relative to, so give absolute ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        artifact: str | XComArg,
+        train: Sequence[str] = ("ml-train",),
+        deploy: Sequence[str] = ("ml-deploy",),
+        broker: Sequence[str] = ("ml-broker",),
+        scope: str = "cluster",
+        exceptions: Sequence[Mapping[str, Any]] = (),
+        train_stores: Sequence[str] | None = None,
+        pod_cidrs: Sequence[str] = (),
+        known_groups: Sequence[str] = (),
+        admission_policies: Sequence[str] = (),
+        kubernetes: bool = True,
+        airflow: Mapping[str, Any] | None = None,
+        kind: str = "environment",
+        deny_at: str = "high",
+        store: str | None = None,
+        key: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """All parameters are templated.
+
+        Args:
+            artifact: a local path or any fsspec URI, or another task's output.
+            train: Namespaces of training.
+            deploy: Namespaces of deployment.
+            broker: Namespaces of what promotes; they may reach both sides.
+            scope: `cluster`: the description is all of a cluster, and what is missing denies. `rendering`: it is what a chart
+                makes.
+            exceptions: Breaches that somebody answers for: `rule`, `where` (exactly as the finding says it), `reason`,
+                `owner`, `until`.
+            train_stores: URI prefixes of buckets that training may write to. Unless it is said, any bucket that deployment
+                reads is undecided.
+            pod_cidrs: Addresses of pods. Unless they are said, a network policy that names addresses may mean pods.
+            known_groups: API groups of custom resources that start no pods and hold no secrets, besides those that are known.
+            admission_policies: Admission policies of your own that you reviewed, such as `lock=sha256:...`, besides those of
+                the chart.
+            kubernetes: Judge Kubernetes manifests. Turn it off only where the artifact describes nothing but Airflow.
+            airflow: Judge two sides of Airflow: `train` and `deploy`, paths of JSON files inside the artifact.
+            kind: what the artifact is: environment.
+            deny_at: the mildest finding that fails the task: note, low, medium, high or critical.
+            store: URI of the evidence store. Default: PRATIQUE_STORE.
+            key: path of the private key that signs. Default: this machine's own, PRATIQUE_KEY.
+            kwargs: Airflow's own, such as `task_id` and `retries`.
+        """
+        options: Mapping[str, Any] = {
+            "train": train,
+            "deploy": deploy,
+            "broker": broker,
+            "scope": scope,
+            "exceptions": exceptions,
+            "train_stores": train_stores,
+            "pod_cidrs": pod_cidrs,
+            "known_groups": known_groups,
+            "admission_policies": admission_policies,
+            "kubernetes": kubernetes,
+            "airflow": airflow,
+        }
+        super().__init__(
+            check="isolation", artifact=artifact, options=options, kind=kind, deny_at=deny_at, store=store, key=key, **kwargs
         )
 
 

@@ -140,7 +140,7 @@ def test_a_check_that_is_planned_is_not_there_and_one_that_is_there_is_not_calle
     from pratique import checking
 
     text = plain(README.read_text())
-    planned = {"backdoor", "privacy", "isolation"}
+    planned = {"backdoor", "privacy"}
     assert not planned & set(checking.installed()), "it is there now: the README still calls it planned"
     assert all(f"docs/checks/{name}.md" in README.read_text() for name in checking.installed())
     assert text.count("planned") >= len(planned)

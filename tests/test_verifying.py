@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from pratique import documents, manifests, oms, signing, verifying
-from pratique.artifacts import Subject
+from pratique.artifacts import Subject, digest_of, scan
 from pratique.checking import Finding, Report, Severity
 from pratique.errors import (
     ArtifactError,
@@ -392,6 +393,43 @@ def test_a_channel_that_does_not(promoted: Promotion, tmp_path: Path) -> None:
     (Path(promoted.uri) / "weights.bin").write_bytes(b"evil")
     with pytest.raises(EvidenceError, match="changed after"):
         verifying.channel(to, "production", TRUSTED, now=NOW)
+
+
+def test_what_was_verified_is_put_where_it_is_loaded(promoted: Promotion, tmp_path: Path) -> None:
+    """The server gets the bytes that were hashed, not those that lie at the destination a moment later."""
+    goal = tmp_path / "loaded" / "verified"
+    for _ in range(2):  # a pod that starts again finds them there
+        proof = verifying.channel(str(tmp_path / "to"), "production", TRUSTED, now=NOW, copy=goal)
+    assert steps(proof)[-1].endswith(f"load {goal}") and proof.data["path"] == str(goal)
+    assert digest_of(scan(goal), is_file=False) == promoted.clearance.subject.digest
+    assert os.listdir(goal.parent) == ["verified"]
+    (goal / "weights.bin").write_bytes(b"mine")  # nothing there is read-only: whoever owns it can clean up
+    with pytest.raises(UsageError, match="something else stands"):
+        verifying.channel(str(tmp_path / "to"), "production", TRUSTED, now=NOW, copy=goal)
+    assert (goal / "weights.bin").read_bytes() == b"mine"
+
+
+def test_what_does_not_hold_is_put_nowhere(promoted: Promotion, tmp_path: Path) -> None:
+    goal = tmp_path / "loaded" / "verified"
+    with pytest.raises(Stale):
+        verifying.channel(str(tmp_path / "to"), "production", TRUSTED, now=NOW + timedelta(days=2), copy=goal)
+    (Path(promoted.uri) / "weights.bin").write_bytes(b"evil")
+    with pytest.raises(EvidenceError, match="changed after"):
+        verifying.channel(str(tmp_path / "to"), "production", TRUSTED, now=NOW, copy=goal)
+    assert not goal.exists()
+
+
+def test_a_link_where_the_model_belongs(promoted: Promotion, tmp_path: Path) -> None:
+    verifying.channel(str(tmp_path / "to"), "production", TRUSTED, now=NOW, copy=tmp_path / "first")
+    (tmp_path / "link").symlink_to(tmp_path / "first")
+    with pytest.raises(UsageError, match="something else stands"):
+        verifying.channel(str(tmp_path / "to"), "production", TRUSTED, now=NOW, copy=tmp_path / "link")
+
+
+def test_a_copy_of_something_that_is_no_promotion(pratique: Pratique, tmp_path: Path) -> None:
+    KEY.save(tmp_path / "gate.key")
+    code, _, said = pratique("verify", tmp_path, "--trust", tmp_path / "gate.pub", "--copy", tmp_path / "y")
+    assert code == 2 and "--copy goes with --clearance" in said and not (tmp_path / "y").exists()
 
 
 # --- the command line ---------------------------------------------------------------------------------------------------

@@ -118,10 +118,12 @@ def sign(
     "--known-as", type=GIVEN, help="With --clearance: the destination's name in `promote`, if it differs from TARGET."
 )
 @click.option("--least", type=click.IntRange(0), default=0, help="With --clearance: the highest number that you have seen.")
+@click.option("--copy", type=PATH, help="With --clearance: put exactly the bytes that were verified here, to be loaded.")
 @_format
 def verify(
     target: str, trusted: list[Any], signature: Path | None, allow: tuple[str, ...], name: str | None, min_version: str | None,
-    wanted: str | None, clearance: bool, channel: str, known_as: str | None, least: int, form: str,
+    wanted: str | None, clearance: bool, channel: str, known_as: str | None, least: int,
+    copy: Path | None, form: str,
 ) -> None:  # fmt: skip
     """Verify a signed folder or file, a signed statement (.sigstore.json), or with --clearance what was promoted."""
     from pratique import verifying
@@ -131,12 +133,14 @@ def verify(
     if unknown:
         raise errors.UsageError(f"--allow {unknown[0]} is no lenience", hint=f"one of {', '.join(one.value for one in Allow)}")
     expected = verifying.Expected(name=name or "", min_version=min_version or "", digest=wanted or "")
+    if copy is not None and not clearance:
+        raise errors.UsageError("--copy goes with --clearance")
     if clearance:
         if expected.options or allow or signature:
             raise errors.UsageError(
-                "--clearance goes with --channel, --known-as and --least alone: it says itself which artifact it is"
+                "--clearance goes with --channel, --known-as, --least and --copy alone: it says itself which artifact it is"
             )
-        result = verifying.channel(target, channel, trusted, known_as=known_as or "", least=least)
+        result = verifying.channel(target, channel, trusted, known_as=known_as or "", least=least, copy=copy)
     else:
         if re.match(r"[a-z0-9]+:/", target) and not Path(target).exists():
             hint = "`pratique check provenance URI -o signers=KEY` and `pratique gate URI` fetch, pin and verify"

@@ -2,7 +2,7 @@
 
     promotion = promote("models/tuned", policy=Policy.load("release.yaml"), destination="s3://models", channel="production")
 
-In the order of the code:
+In the order of the code, once it is clear that whoever runs here may promote at all (`identities`):
 
 1. Take a private copy of the artifact and hash it: from here on, only these bytes exist.
 2. Read the evidence about that digest from the store and verify every signature.
@@ -28,6 +28,7 @@ from pratique.clearing import ensure_clearance
 from pratique.destinations import Destination, place
 from pratique.errors import Denied, EvidenceError, PolicyError, StoreConflict, StoreError, WrongSubject
 from pratique.gate import cleared
+from pratique.identities import ensure_may_promote
 from pratique.judging import Verdict, decide
 from pratique.policies import Policy
 from pratique.signing import INTOTO, Signer, Trusted
@@ -86,11 +87,13 @@ def promote(
         after: if given, the number that the channel must have until then: a renewal must not undo a promotion.
 
     Raises:
+        UsageError: this process may not promote (PRATIQUE_ROLE, PRATIQUE_PROMOTERS).
         Denied: the evidence does not satisfy the policy, or lapsed during the copy. The channel stands where it stood.
         WrongSubject: the artifact is not the expected one.
         StoreConflict: other bytes stand where these belong, the channel's pointer is not ours to move, or it has moved.
         ArtifactError, StoreError, PolicyError: it could not be decided or done; the old state stands.
     """
+    ensure_may_promote()
     line, folder = Channel(destination, channel, known_as), Destination(destination)
     store = store or Store()
     signer = signer or gate_signer(make=False)

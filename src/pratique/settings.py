@@ -8,6 +8,8 @@
 | PRATIQUE_CERTIFICATE | PEM file of the certificate for that key and of those above it: the gate signs by certificate | none |
 | PRATIQUE_SIGNING_CONFIG | Sigstore's services: the gate signs keyless | none |
 | PRATIQUE_TRUSTED_ROOT | Sigstore's trusted root, for signing keyless | none |
+| PRATIQUE_ROLE | what runs here, such as `training`: whatever is neither empty nor `promotion` may not promote | none |
+| PRATIQUE_PROMOTERS | service accounts that may promote, by commas: `system:serviceaccount:ml-broker:promoter` | any |
 | PRATIQUE_TOKEN_FROM | where the token for that is: a file, `env` (PRATIQUE_IDENTITY_TOKEN) or `ambient` | `ambient` |
 
 Where artifacts come from (`pratique.sources`), under the names that the services' own tools use where there are such. A
@@ -71,6 +73,16 @@ def trusted_root() -> Path | None:
 def token_from() -> str:
     """Where the identity token for that is."""
     return os.environ.get("PRATIQUE_TOKEN_FROM") or "ambient"
+
+
+def role() -> str:
+    """What runs here; '' if nobody said."""
+    return os.environ.get("PRATIQUE_ROLE", "").strip()
+
+
+def promoters() -> frozenset[str]:
+    """The service accounts that may promote; none if any may."""
+    return frozenset(name for one in os.environ.get("PRATIQUE_PROMOTERS", "").split(",") if (name := one.strip()))
 
 
 def _path(name: str) -> Path | None:

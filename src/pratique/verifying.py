@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
 from pratique import documents, files, manifests, promotion, signing, sources
-from pratique.artifacts import Subject
+from pratique.artifacts import Artifact, Subject, digest_of, scan
 from pratique.clearing import SKEW, ensure_clearance, ensure_not_revoked
 from pratique.deliveries import ANY, delivery, proof
 from pratique.deliveries import Expected as Expected
@@ -121,6 +122,7 @@ def channel(
     known_as: str = "",
     least: int = 0,
     now: datetime | None = None,
+    copy: Path | None = None,
 ) -> Proof:
     """Verify a promotion's channel, then the bytes that it points to.
 
@@ -131,15 +133,18 @@ def channel(
         known_as: as promoters named the destination, if its path or URI is another one there.
         least: the highest number that the reader has seen; a lower one is an old pointer put back.
         now: when the promotion must hold; this moment if left out.
+        copy: where to put exactly the bytes that were verified, for whoever loads them.
 
     Raises:
-        EvidenceError, StoreError, ArtifactError: it does not hold, and why.
+        EvidenceError, StoreError, ArtifactError: it does not hold, and why. UsageError: something else stands at `copy`.
     """
     vouched = promotion.read_channel(destination, name, trusted, now=now, known_as=known_as, least=least)
     one = vouched.statement
     artifact = promotion.verify_promoted(one, destination)
     where = sources.redact(Destination(destination).where(one))
     signers = signing.names_of(vouched.signers, trusted)
+    if copy is not None:
+        where = _copy(artifact, copy)
     return proof(
         f"channel {name} holds promotion number {one.sequence}, signed by {', '.join(signers)}",
         *_whys(vouched.witnesses),
@@ -150,6 +155,38 @@ def channel(
             "path": where,
         },
     )  # fmt: skip
+
+
+def _copy(artifact: Artifact, goal: Path) -> str:
+    """Put verified bytes where somebody loads them: all or nothing, and never over anything else.
+
+    What stands there already may stay if it is the same, for a pod that starts again.
+    """
+    try:
+        if not os.path.lexists(goal):
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            with files.workshop(goal.parent, ".copying-") as work:
+                os.replace(_written(artifact, work / "copy"), goal)
+        found = digest_of(scan(goal), is_file=goal.is_file())
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot copy to {goal}: {error.strerror or error}", hint="is there room, and may we write?"
+        ) from error
+    if found != artifact.subject.digest or goal.is_symlink():
+        raise UsageError(f"something else stands at {goal}", hint="remove it, or name another place")
+    return str(goal)
+
+
+def _written(artifact: Artifact, new: Path) -> Path:
+    """A copy with the modes of any other file: a folder that is read-only, as in a snapshot, could not be moved."""
+    if artifact.is_file:
+        shutil.copyfile(artifact.root, new)
+        return new
+    new.mkdir()
+    for path in sorted(artifact.root.rglob("*")):
+        inner = new / path.relative_to(artifact.root)
+        inner.mkdir() if path.is_dir() else shutil.copyfile(path, inner)
+    return new
 
 
 _FORGOTTEN = "is its signature missing? It lies beside the file as FILE.sig, or is named with --signature"

@@ -1,0 +1,1 @@
+"""Training apart from deployment."""
