@@ -12,12 +12,13 @@ is dropped when a version is named; every run that was missed, caught up at once
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_FIELDS = (("second", 0, 59), ("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
+_FIELDS = (("second", 0, 59), ("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 6))
 _PART = re.compile(r"(?:\*|\?|(\d{1,2})(?:-(\d{1,2}))?)(?:/(\d{1,2}))?\Z")
 
 
@@ -74,11 +75,14 @@ def schedule_audit(
         raise ArtifactError(f"cannot read {pipeline}: {error.strerror or error}", hint="kfp dsl compile makes it") from error
     _ensure_uncached(data, str(pipeline))  # 2
     digest = documents.sha256(data)
-    if not pipeline_id:
-        pipeline_id = client.upload_pipeline(str(pipeline), pipeline_name=name).pipeline_id
-    version = client.upload_pipeline_version(  # 3
-        str(pipeline), pipeline_version_name=digest.replace(":", "-"), pipeline_id=pipeline_id
-    )
+    with tempfile.TemporaryDirectory() as folder:  # 3; the client takes a path, and what lies at the caller's may change
+        copy = Path(folder) / "pipeline.yaml"
+        copy.write_bytes(data)
+        if not pipeline_id:
+            pipeline_id = client.upload_pipeline(str(copy), pipeline_name=name).pipeline_id
+        version = client.upload_pipeline_version(
+            str(copy), pipeline_version_name=digest.replace(":", "-"), pipeline_id=pipeline_id
+        )
     run = client.create_recurring_run(  # 4
         experiment_id, name, cron_expression=cron, max_concurrency=1, no_catchup=True, params=dict(parameters or {}),
         pipeline_id=pipeline_id, version_id=version.pipeline_version_id, service_account=service_account,

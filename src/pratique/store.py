@@ -167,6 +167,8 @@ def _walked(folder: str) -> Iterator[str]:
 
 def get(fs: Any, path: str, size: int) -> bytes:
     """A statement's bytes; none if it is too large, or no regular file."""
+    if size < 0 and not is_local(fs):
+        size = int(fs.info(path).get("size") or 0)  # before a stranger's object fills our memory
     if size > MAX_BUNDLE:
         return b""
     if not is_local(fs):
