@@ -19,27 +19,36 @@ if TYPE_CHECKING:
     from pratique.operators.checks import VerifyProvenanceOperator as VerifyProvenanceOperator
     from pratique.operators.gates import CheckOperator as CheckOperator
     from pratique.operators.gates import GateOperator as GateOperator
+    from pratique.operators.grouping import guarded_promotion as guarded_promotion
+    from pratique.operators.notifying import BlockedGateNotifier as BlockedGateNotifier
     from pratique.operators.promoting import PromoteModelOperator as PromoteModelOperator
+    from pratique.operators.waiting import EvidenceSensor as EvidenceSensor
 
 # Airflow imports a provider in every process that it starts: nothing is loaded before it is used (PEP 562).
 _HOME = {
+    "BlockedGateNotifier": "notifying",
     "CheckOperator": "gates",
+    "EvidenceSensor": "waiting",
     "GateOperator": "gates",
     "PromoteModelOperator": "promoting",
     "ScanArtifactOperator": "checks",
     "ValidateDatasetOperator": "checks",
     "VerifyLineageOperator": "checks",
     "VerifyProvenanceOperator": "checks",
+    "guarded_promotion": "grouping",
 }
 
 __all__ = [
+    "BlockedGateNotifier",
     "CheckOperator",
+    "EvidenceSensor",
     "GateOperator",
     "PromoteModelOperator",
     "ScanArtifactOperator",
     "ValidateDatasetOperator",
     "VerifyLineageOperator",
     "VerifyProvenanceOperator",
+    "guarded_promotion",
 ]
 
 

@@ -7,8 +7,9 @@
 | store or artifact unreachable | AirflowException | if the task has `retries`; then it fails |
 | anything else | AirflowException | likewise |
 
-There is no third way: a gate never skips (a skipped gate lets tasks with other trigger rules run), and cannot be told to fail
-softly.
+A gate never skips (a skipped gate lets tasks with other trigger rules run), and cannot be told to fail softly. With
+`enforcement="audit"` a denial does not fail the task; it is signed, logged and told all the same, nothing is cleared, and a
+promotion refuses. What could not be decided fails in either mode.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow.sdk import BaseOperator  # noqa: TID253  (an operator is a class of Airflow's)
 
 try:
-    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+    from airflow.sdk.exceptions import AirflowException as AirflowException
+    from airflow.sdk.exceptions import AirflowFailException as AirflowFailException
 except ImportError:  # Airflow 3.1
     from airflow.exceptions import AirflowException, AirflowFailException  # type: ignore[attr-defined,no-redef]
 
@@ -36,11 +38,17 @@ if TYPE_CHECKING:
 BASELINE = "baseline"
 """Stands for the policy that ships with the package, where an operator takes the path of a policy."""
 
+ENFORCE, AUDIT = "enforce", "audit"
+
 ITEMS = ("subject", "path", "clearance", "uri")
 """Items of the pointer that are XComs of their own, so that `gate.output["path"]` reads them.
 
 Not Airflow's `multiple_outputs`: with that, an item that is missing is handed on as None. So it stops the task that wants it.
 """
+
+
+TOLD = ("schema", "verdict", "enforcement", "subject", "kind", "policy", "clearance", "store", "uri", "channel", "sequence")
+"""Items of the pointer that the event of an outlet carries, in its `extra["pratique"]`."""
 
 
 class Outcome(NamedTuple):
@@ -58,13 +66,14 @@ class PratiqueOperator(BaseOperator):
 
     Every task leaves a small dictionary as its XCom `return_value`, also when it fails:
 
-        schema     pratique/1
-        verdict    admitted, promoted, denied, or undecided: nothing could be decided, so nothing was admitted
-        subject    the artifact's digest
-        path       the copy that was judged, or '' (`GateOperator`, `CheckOperator`)
-        reasons    the first reasons against it
-        remedy     the first thing to do about it
-        ...        kind, policy, clearance, evidence, store; uri, channel, sequence
+        schema       pratique/1
+        verdict      admitted, promoted, denied, or undecided: nothing could be decided, so nothing was admitted
+        enforcement  `audit` if a denial was not to fail the task; only then
+        subject      the artifact's digest
+        path         the copy that was judged, or '' (`GateOperator`, `CheckOperator`)
+        reasons      the first reasons against it
+        remedy       the first thing to do about it
+        ...          kind, policy, clearance, evidence, store; uri, channel, sequence
 
     It is a pointer for people and for the next task, never a proof: whoever may edit XComs can write anything into it. What
     counts is the signed evidence in the store, and `PromoteModelOperator` believes nothing else.
@@ -109,6 +118,7 @@ class PratiqueOperator(BaseOperator):
             raise kind(telling.message(error)) from error
         if self.do_xcom_push:
             self._push_items(ti, pointer)
+        self._tell_outlets(context, pointer)
         return pointer
 
     def _leave(self, ti: Any, pointer: dict[str, Any]) -> None:
@@ -120,6 +130,15 @@ class PratiqueOperator(BaseOperator):
             self._push_items(ti, pointer)
         except Exception as error:
             self.log.warning("cannot push the XCom that says why: %s", error)
+
+    def _tell_outlets(self, context: Context, pointer: dict[str, Any]) -> None:
+        """Let the events of the outlets say what was decided: for DAGs that wait for them, and as little a proof as an XCom."""
+        from airflow.sdk import Asset
+
+        told = {name: pointer[name] for name in TOLD if pointer.get(name)}
+        for outlet in self.outlets:
+            if isinstance(outlet, Asset):
+                context["outlet_events"][outlet].extra["pratique"] = told
 
     def _push_items(self, ti: Any, pointer: dict[str, Any]) -> None:
         for key in ITEMS:

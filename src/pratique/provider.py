@@ -11,6 +11,7 @@ from typing import Any
 from pratique import __version__
 
 INTEGRATION = "Pratique"
+OPERATORS = ("gates", "promoting", "checks")
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -21,10 +22,9 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Admits models and datasets to training, and models to production, once signed evidence is in order.",
         "versions": [__version__],
         "integrations": [{"integration-name": INTEGRATION, "tags": ["software"]}],
-        "operators": [
-            {
-                "integration-name": INTEGRATION,
-                "python-modules": ["pratique.operators.gates", "pratique.operators.promoting", "pratique.operators.checks"],
-            }
-        ],
+        "operators": [{"integration-name": INTEGRATION, "python-modules": [f"pratique.operators.{one}" for one in OPERATORS]}],
+        "sensors": [{"integration-name": INTEGRATION, "python-modules": ["pratique.operators.waiting"]}],
+        "triggers": [{"integration-name": INTEGRATION, "python-modules": ["pratique.operators.triggers"]}],
+        "notifications": ["pratique.operators.notifying.BlockedGateNotifier"],
+        "task-decorators": [{"name": "pratique_gate", "class-name": "pratique.operators.decorating.gate_task"}],
     }
