@@ -25,9 +25,36 @@ def _listeners() -> list[Any]:
     return [overseeing]
 
 
+def _apps() -> list[dict[str, Any]]:
+    if not guarding.switched_on("evidence_page"):
+        return []
+    from pratique.operators.pages import PREFIX, EvidenceApp
+
+    return [{"name": "pratique-evidence", "app": EvidenceApp(), "url_prefix": PREFIX}]
+
+
+def _views() -> list[dict[str, Any]]:
+    if not guarding.switched_on("evidence_page"):
+        return []
+    from pratique.operators.pages import PREFIX
+
+    run = f"{PREFIX}/run?dag_id={{DAG_ID}}&run_id={{RUN_ID}}"
+    return [
+        {"name": "Evidence", "href": run, "destination": "dag_run", "url_route": "pratique-run"},
+        {
+            "name": "Evidence",
+            "href": f"{run}&task_id={{TASK_ID}}",
+            "destination": "task_instance",
+            "url_route": "pratique-task",
+        },
+    ]
+
+
 class PratiquePlugin(AirflowPlugin):
     """The plugin."""
 
     name = "pratique"
     fastapi_root_middlewares = _middlewares()
     listeners = _listeners()
+    fastapi_apps = _apps()
+    external_views = _views()

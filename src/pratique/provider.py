@@ -44,6 +44,11 @@ def _options() -> dict[str, Any]:
         "gate_operators": option("string", "", "Names of your own subclasses of gates; with commas.", "AcmeGateOperator"),
         "protect_gates": option("boolean", "False", "Let the API refuse edits of the state and the XComs of gates."),
         "record_overrides": option("boolean", "False", "Sign and store that the state of a gate was set by hand."),
+        "evidence_page": option("boolean", "False", "Show the signed evidence in the pages of a run and of a task."),
+        "evidence_policy": option(
+            "string", "", "Path of a policy file, on the API server: whom the page believes.", "/etc/pratique/release.yaml"
+        ),
+        "evidence_store": option("string", "", "Store that the page reads. Default: PRATIQUE_STORE.", "s3://evidence"),
         "override_key": option("string", "", "Path of the private key that signs it, on the API server.", "/keys/api.key"),
         "override_store": option("string", "", "Store of that evidence. Default: PRATIQUE_STORE.", "s3://evidence"),
     }  # fmt: skip
