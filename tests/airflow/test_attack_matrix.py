@@ -6,6 +6,7 @@ and ours, under a safe trigger rule and under none. Each attack has a world, and
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -249,12 +250,11 @@ def deployed(live: LiveAirflow, root: Path, model: Path) -> dict[str, str]:
     return live.states(f"/dags/deploy/dagRuns/{newest}".replace("+", "%2B"))
 
 
-def test_a_task_that_is_run_by_itself_from_a_shell_promotes_nothing(live: LiveAirflow, root: Path, played: Any) -> None:
-    import json
-
+def test_a_task_that_is_run_by_itself_from_a_shell_promotes_nothing(root: Path) -> None:
     world = World(root / "shell")
     world.trojan()
-    asked = json.dumps(world.params)
-    assert live.cli("tasks", "test", "matrix", "believes_state", "--task-params", asked) == 0
-    assert live.cli("tasks", "test", "matrix", "ours", "--task-params", asked) != 0
+    quiet = LiveAirflow(root / "quiet", {"matrix.py": MATRIX})  # no scheduler, which would run the gate as well
+    assert quiet.cli("db", "migrate") == 0
+    for door in ("believes_state", "ours"):  # ends with 0 even if the task fails
+        quiet.cli("tasks", "test", "matrix", door, "--task-params", json.dumps(world.params))
     assert (world.production / "believes_state").exists() and not world.promoted

@@ -116,7 +116,7 @@ def test_the_example_dags_guard_what_they_say() -> None:
         bag = DagBag(dag_folder=str(file), bundle_path=file.parent)
         assert not bag.import_errors
         found.update(bag.dags)
-    assert set(found) == {"add_a_gate", "transfer_learning"}
+    assert set(found) == {"add_a_gate", "audit_dataset", "deploy_verified", "transfer_learning"}
     dag = found["transfer_learning"]
     after = {task: sorted(dag.task_dict[task].downstream_task_ids) for task in dag.task_dict}
     assert after == {
