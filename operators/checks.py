@@ -27,7 +27,6 @@ class ScanArtifactOperator(CheckOperator):
         formats: Sequence[str] = ("csv", "json", "parquet", "safetensors", "text"),
         pickle_packs: Sequence[str] = (),
         pickle_globals: Sequence[str] = (),
-        code_files: Mapping[str, Any] | None = None,
         onnx_domains: Sequence[str] = (),
         templates: str = "refuse",
         max_json_bytes: int = 67108864,
@@ -44,15 +43,11 @@ class ScanArtifactOperator(CheckOperator):
         Args:
             artifact: a local path or any fsspec URI, or another task's output.
             formats: Formats that are allowed. `pickle`, `torch` (checkpoints) and `npy` (.npy and .npz) hold pickles: of
-                plain data, and of what `pickle_packs` and `pickle_globals` allow. `torchscript` holds a program of operators
-                that only compute. `archive` (zip, tar, and files compressed one by one) holds files, which are looked at like
-                those beside it. `yaml` is configurations (Hydra, NeMo, MLflow's MLmodel), `xml` is PMML and OpenVINO.
+                plain data, and of what `pickle_packs` and `pickle_globals` allow.
             pickle_packs: Allow-lists for pickles: whatever they name may be imported. `torch` for state dicts, `sklearn` and
                 `joblib` for estimators.
-            pickle_globals: Single globals that pickles, skops and YAML may import, with their roles: `new acme.nets.Net`.
-                Roles: call, new, ref, state, items, pairs.
-            code_files: Programs that somebody has read, by their paths in the artifact, each with its digest:
-                `{modeling_x.py: "sha256:..."}`. They pass as long as they are these to the last byte.
+            pickle_globals: Single globals that pickles may import, with their roles: `new acme.nets.Net`. Roles: call, new,
+                ref, state, items, pairs.
             onnx_domains: Domains of operators beside ONNX's own (`com.microsoft`), for runtimes that have these built in.
             templates: Jinja in JSON (`chat_template`) and in `.jinja` files: `refuse` it, or let pass what an allow-list has
                 `vetted`.
@@ -69,7 +64,6 @@ class ScanArtifactOperator(CheckOperator):
             "formats": formats,
             "pickle_packs": pickle_packs,
             "pickle_globals": pickle_globals,
-            "code_files": code_files,
             "onnx_domains": onnx_domains,
             "templates": templates,
             "max_json_bytes": max_json_bytes,
@@ -82,7 +76,7 @@ class ScanArtifactOperator(CheckOperator):
 
 
 class ValidateDatasetOperator(CheckOperator):
-    """Drift, label noise, triggers, anomalies, duplicates, ranges and schema against a reference profile.
+    """Drift, label noise, duplicates, ranges and schema against a reference profile.
 
     The check `dataset` as a task: keeps its signed evidence, and fails on a finding at or above `deny_at`. There is no policy
     file that a relative path could be relative to, so give absolute ones.
@@ -96,8 +90,6 @@ class ValidateDatasetOperator(CheckOperator):
         suite: str | None = None,
         false_alarm_rate: float = 0.01,
         min_rows: int = 50,
-        must_detect: Sequence[str] = (),
-        min_power: float = 0.8,
         kind: str = "dataset",
         deny_at: str = "high",
         enforcement: str = "enforce",
@@ -115,9 +107,6 @@ class ValidateDatasetOperator(CheckOperator):
             false_alarm_rate: Of the proposed suite: chance that a batch just like the reference fails. A suite file holds its
                 own alphas.
             min_rows: Of the proposed suite: fewest rows. With less than some hundred rows little can be detected.
-            must_detect: Poison that the suite must have been measured to find, each `kind=share`: `flipped-labels=0.02`.
-                Else: inconclusive.
-            min_power: How often it must have found that; the lower end of the measured 95 % interval counts.
             kind: what the artifact is: dataset.
             deny_at: the mildest finding that fails the task: note, low, medium, high or critical.
             enforcement: `enforce`, or `audit`: a denial is signed, stored and told, but the task succeeds.
@@ -130,8 +119,6 @@ class ValidateDatasetOperator(CheckOperator):
             "suite": suite,
             "false_alarm_rate": false_alarm_rate,
             "min_rows": min_rows,
-            "must_detect": must_detect,
-            "min_power": min_power,
         }
         super().__init__(
             check="dataset", artifact=artifact, options=options, kind=kind, deny_at=deny_at, enforcement=enforcement,
