@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 BASELINE = "baseline"
 """Stands for the policy that ships with the package, where an operator takes the path of a policy."""
 
+CONNECTION, CONNECTED = "conn:", ("store", "key", "policy")
+"""A parameter of these names may be that of an Airflow connection (`pratique.operators.connecting`)."""
+
 ENFORCE, AUDIT = "enforce", "audit"
 
 ITEMS = ("subject", "path", "clearance", "uri")
@@ -105,6 +108,9 @@ class PratiqueOperator(BaseOperator):
 
         ti = context["ti"]
         try:
+            for name in CONNECTED:
+                if value := getattr(self, name, None):
+                    setattr(self, name, connected(name, value))
             pointer, error = self.act(f"{ti.dag_id}/{ti.run_id}")
         except Error as raised:
             pointer, error = telling.of_error(raised, store=self.store or ""), raised
@@ -157,6 +163,19 @@ def given(name: str, value: str | XComArg | None) -> str:
     if not isinstance(value, str) or not value.strip():
         raise UsageError(f"{name} is {value!r}", hint="did its template, or the XCom behind it, come out empty?")
     return value
+
+
+def connected(name: str, value: Any) -> Any:
+    """What a parameter means: itself, or what the Airflow connection in `conn:<id>` names.
+
+    Raises:
+        UsageError: there is no such connection, it is of another type, or it names nothing.
+    """
+    if not isinstance(value, str) or not value.startswith(CONNECTION):
+        return value
+    from pratique.operators.connecting import HOOKS
+
+    return HOOKS[name](value.removeprefix(CONNECTION)).named
 
 
 @contextmanager

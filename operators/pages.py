@@ -73,24 +73,34 @@ def build() -> FastAPI:
 def page(dag_id: str, run_id: str, known: list[Task]) -> str:
     """The document."""
     from pratique import reports
-    from pratique.reports import badge, quoted, table
+    from pratique.reports import quoted
 
-    rows = []
-    for one in known:
-        verdict = str(one.pointer.get("verdict") or "nothing")
-        told = badge(verdict, verdict in ("admitted", "promoted"))
-        mode = " (audit only)" if one.pointer.get("enforcement") == "audit" else ""
-        rows.append(
-            (quoted(one.name), quoted(one.state), told + mode, f"<code>{quoted(_subject(one))}</code>", quoted(_why(one)))
-        )
     parts = [f"<h1>Evidence</h1><p class=dim>{quoted(dag_id)} · {quoted(run_id)}</p>"]
-    if rows:
-        note = "<p class=dim>So the tasks told. Whoever may edit XComs can edit it; the signed evidence stands below.</p>"
-        parts.append(table(("task", "state", "told", "artifact", "why"), rows) + note)
+    if known:
+        parts += [_told(one) for one in known]
+        parts.append(
+            "<p class=dim>So the tasks told, and whoever may edit XComs can edit it. Below stands what was signed.</p>"
+        )
     else:
         parts.append("<p>No gate and no promotion ran here.</p>")
     parts += [_about(one) for one in list(dict.fromkeys(_subject(one) for one in known if _subject(one)))[:MOST]]
     return reports.page(f"Evidence: {dag_id}", "".join(parts))
+
+
+def _told(task: Task) -> str:
+    """What a task left, as a card."""
+    from pratique.reports import badge, quoted
+
+    verdict = str(task.pointer.get("verdict") or "nothing told")
+    mode = " under audit: it did not stop" if task.pointer.get("enforcement") == "audit" else ""
+    reasons = task.pointer.get("reasons")
+    why = [str(one)[:600] for one in reasons[:3]] if isinstance(reasons, list) else []
+    return (
+        f"<div class=card><p><b>{quoted(task.name)}</b> {badge(verdict, verdict in ('admitted', 'promoted'))}"
+        f"<span class=dim>{mode} · the task: {quoted(task.state)}</span></p><p><code>{quoted(_subject(task))}</code></p>"
+        + "".join(f"<p>{quoted(one)}</p>" for one in why)
+        + "</div>"
+    )
 
 
 def tasks(dag_id: str, run_id: str, task_id: str = "") -> list[Task]:
@@ -138,8 +148,3 @@ def _about(digest: str) -> str:
 
 def _subject(task: Task) -> str:
     return str(task.pointer.get("subject") or "")[:100]
-
-
-def _why(task: Task) -> str:
-    reasons = task.pointer.get("reasons")
-    return "; ".join(str(one) for one in reasons[:3])[:600] if isinstance(reasons, list) else ""

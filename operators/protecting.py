@@ -59,10 +59,10 @@ def refusal(method: str, asked: re.Match[str], body: bytes) -> str:
     try:
         said = json.loads(body or b"{}")
     except ValueError:
-        return ""  # no request that Airflow understands, so it changes nothing
+        said = None  # Airflow refuses it where it reads the body; to delete something it reads none
     if asked["what"] is None and method in ("POST", "DELETE"):
         return ""  # triggering, clearing and deleting a run: nothing is taken for done
-    for dag, task in _named(asked, said):
+    for dag, task in _named(method, asked, said):
         if dag == _ANY or _has_gate(dag, task):
             what = f"the task {task!r}" if task else "a run or a group of tasks with a gate in it"
             why = "nobody edits the state or the XComs of a gate by hand; clear it, and it runs again"
@@ -70,10 +70,10 @@ def refusal(method: str, asked: re.Match[str], body: bytes) -> str:
     return ""
 
 
-def _named(asked: re.Match[str], said: Any) -> Iterator[tuple[str, str]]:
+def _named(method: str, asked: re.Match[str], said: Any) -> Iterator[tuple[str, str]]:
     """The tasks that a request would change, as (DAG, task); '' stands for every task of the DAG."""
     dag, task = asked["dag"], asked["task"] or ""
-    only_note = isinstance(said, dict) and set(said) == {"note"}
+    only_note = method == "PATCH" and isinstance(said, dict) and set(said) == {"note"}
     if asked["what"] == "taskInstances" and task:
         if not (only_note and (not asked["rest"] or _MAPPED.fullmatch(asked["rest"]))):
             yield dag, task

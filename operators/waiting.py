@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator  # noqa: TID253
 
 from pratique.errors import Denied, Error, UsageError
-from pratique.operators.base import AirflowFailException, given
+from pratique.operators.base import AirflowFailException, connected, given
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -111,7 +111,8 @@ class EvidenceSensor(BaseSensorOperator):
     def _asked(self) -> tuple[str, str, str, str]:
         if self.run_id is not None:
             given("run_id", self.run_id)
-        return given("subject", self.subject), given("policy", self.policy), self.store or "", self.run_id or ""
+        policy, store = connected("policy", given("policy", self.policy)), connected("store", self.store or "")
+        return given("subject", self.subject), policy, store, self.run_id or ""
 
 
 def verdict_on(subject: str, policy: str, store: str, run_id: str) -> Verdict:

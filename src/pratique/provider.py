@@ -11,7 +11,12 @@ from typing import Any
 from pratique import __version__
 
 INTEGRATION = "Pratique"
-OPERATORS = ("gates", "promoting", "checks")
+CONNECTIONS = (
+    ("pratique_store", "Pratique evidence store", "StoreHook"),
+    ("pratique_signer", "Pratique signer", "SignerHook"),
+    ("pratique_trust", "Pratique policy", "TrustHook"),
+)
+OPERATORS = ("gates", "promoting", "checks", "decorating")
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -27,6 +32,11 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [{"integration-name": INTEGRATION, "python-modules": ["pratique.operators.triggers"]}],
         "config": {"pratique": {"description": "Guard-rails, all off until they are turned on.", "options": _options()}},
         "notifications": ["pratique.operators.notifying.BlockedGateNotifier"],
+        "hooks": [{"integration-name": INTEGRATION, "python-modules": ["pratique.operators.connecting"]}],
+        "connection-types": [
+            {"connection-type": kind, "hook-name": name, "hook-class-name": f"pratique.operators.connecting.{hook}"}
+            for kind, name, hook in CONNECTIONS
+        ],
         "task-decorators": [{"name": "pratique_gate", "class-name": "pratique.operators.decorating.gate_task"}],
     }
 

@@ -338,6 +338,16 @@ def test_no_key_of_an_xcom_slips_past(guarded: Any, failed_run: str, key: str) -
     assert answer.status_code == 403
 
 
+@pytest.mark.parametrize("body", [b"", b"{", b'{"note": "harmless"}', b'"\\ud800"', b"\xff", b"[]", b"null"])
+@pytest.mark.parametrize("method", ["PATCH", "POST", "PUT", "DELETE"])
+def test_no_body_makes_a_change_harmless(guarded: Any, failed_run: str, method: str, body: bytes) -> None:
+    gate = f"{failed_run}/taskInstances/inner.gate"
+    for path in (gate, f"{gate}/-1", f"{gate}/xcomEntries/path"):
+        if method == "PATCH" and b"harmless" in body and not path.endswith("path"):
+            continue  # a note
+        assert guarded.request(method, path, content=body).status_code == 403
+
+
 def test_what_is_too_long_to_look_at_is_refused(guarded: Any, failed_run: str) -> None:
     answer = guarded.patch(f"{failed_run}/taskInstances/other", content=b'{"note": "' + b"x" * (5 << 20) + b'"}')
     assert answer.status_code == 403 and "too long" in answer.text

@@ -120,7 +120,9 @@ def test_a_function_that_skips_does_not_skip_its_gate(play: Callable[..., Any], 
 
 def test_a_model_swapped_within_a_guarded_promotion_is_not_promoted(airflow: Airflow, world: World, tmp_path: Path) -> None:
     file = tmp_path / "helped.py"
-    file.write_text(HELPED.replace("artifact=trained", 'artifact="{{ params.artifact }}"'))
+    file.write_text(
+        HELPED.replace("artifact=trained", 'artifact="{{ params.artifact }}"').replace("helped", "helped_elsewhere")
+    )
     run = airflow.run(world.params, {"guarded_promotion.gate": lambda: world.deliver(666.0)}, dag=airflow.load(file))
     assert run.states["guarded_promotion.promote"] == "failed" and not world.promoted
 
