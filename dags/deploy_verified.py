@@ -8,6 +8,8 @@ Variables: `pratique_destination` (where models are promoted to) and `pratique_p
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.sdk import Asset, dag, task  # noqa: TID253
 
 PRODUCTION = Asset(name="pratique-production", uri="x-pratique://production")
@@ -29,7 +31,7 @@ def deploy_verified() -> None:
         return str(promotion.verify_promoted(pointer.statement, destination).root)
 
     @task
-    def serve(model: str) -> list[str]:
+    def serve(model: Any) -> list[str]:
         """Your deployment; this one only tells what it would load."""
         from pathlib import Path
 
