@@ -83,6 +83,9 @@ class PratiqueOperator(BaseOperator):
     """
 
     store: str | None
+    _pointer: dict[str, Any] | None = None
+    """What the task left, for OpenLineage."""
+
     ui_color = "#dff1ea"
 
     if TYPE_CHECKING:
@@ -116,8 +119,10 @@ class PratiqueOperator(BaseOperator):
             pointer, error = telling.of_error(raised, store=self.store or ""), raised
         except Exception as raised:  # not ours: whatever it is, even a skip, it is not an admission
             message = f"{type(raised).__name__}: {raised}"
-            self._leave(ti, telling.of_error(Error(message), store=self.store or ""))
+            self._pointer = telling.of_error(Error(message), store=self.store or "")
+            self._leave(ti, self._pointer)
             raise AirflowException(message) from raised
+        self._pointer = pointer
         if error is not None:
             self._leave(ti, pointer)
             kind = AirflowException if error.retryable else AirflowFailException
@@ -126,6 +131,14 @@ class PratiqueOperator(BaseOperator):
             self._push_items(ti, pointer)
         self._tell_outlets(context, pointer)
         return pointer
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Called by Airflow's OpenLineage provider, if there is one."""
+        from pratique.operators.tracing import lineage
+
+        return lineage(getattr(self, "artifact", None), self._pointer or {})
+
+    get_openlineage_facets_on_failure = get_openlineage_facets_on_complete
 
     def _leave(self, ti: Any, pointer: dict[str, Any]) -> None:
         """Push what Airflow would have pushed, had the task succeeded. Trouble here must not hide the real one."""

@@ -39,7 +39,7 @@ class LiveAirflow:
         for name, source in dags.items():
             (home / "dags" / name).write_text(source)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PRATIQUE_"))}
-        base = f"http://127.0.0.1:{self.port}"
+        self.base = base = f"http://127.0.0.1:{self.port}"
         self.env = kept | {
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
@@ -91,7 +91,7 @@ class LiveAirflow:
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         """One request to the REST API; raises HTTPError."""
-        url = f"http://127.0.0.1:{self.port}/api/v2{path}"
+        url = f"{self.base}/api/v2{path}"
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
         with urllib.request.urlopen(request, timeout=60) as answer:
