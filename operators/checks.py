@@ -76,7 +76,7 @@ class ScanArtifactOperator(CheckOperator):
 
 
 class ValidateDatasetOperator(CheckOperator):
-    """Drift, label noise, duplicates, ranges and schema against a reference profile.
+    """Drift, label noise, triggers, anomalies, duplicates, ranges and schema against a reference profile.
 
     The check `dataset` as a task: keeps its signed evidence, and fails on a finding at or above `deny_at`. There is no policy
     file that a relative path could be relative to, so give absolute ones.
@@ -90,6 +90,8 @@ class ValidateDatasetOperator(CheckOperator):
         suite: str | None = None,
         false_alarm_rate: float = 0.01,
         min_rows: int = 50,
+        must_detect: Sequence[str] = (),
+        min_power: float = 0.8,
         kind: str = "dataset",
         deny_at: str = "high",
         enforcement: str = "enforce",
@@ -107,6 +109,9 @@ class ValidateDatasetOperator(CheckOperator):
             false_alarm_rate: Of the proposed suite: chance that a batch just like the reference fails. A suite file holds its
                 own alphas.
             min_rows: Of the proposed suite: fewest rows. With less than some hundred rows little can be detected.
+            must_detect: Poison that the suite must have been measured to find, each `kind=share`: `flipped-labels=0.02`.
+                Else: inconclusive.
+            min_power: How often it must have found that; the lower end of the measured 95 % interval counts.
             kind: what the artifact is: dataset.
             deny_at: the mildest finding that fails the task: note, low, medium, high or critical.
             enforcement: `enforce`, or `audit`: a denial is signed, stored and told, but the task succeeds.
@@ -119,6 +124,8 @@ class ValidateDatasetOperator(CheckOperator):
             "suite": suite,
             "false_alarm_rate": false_alarm_rate,
             "min_rows": min_rows,
+            "must_detect": must_detect,
+            "min_power": min_power,
         }
         super().__init__(
             check="dataset", artifact=artifact, options=options, kind=kind, deny_at=deny_at, enforcement=enforcement,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
 
-def lineage(artifact: object, pointer: Mapping[str, Any]) -> OperatorLineage:
+def lineage(artifact: object, pointer: Mapping[str, Any]) -> OperatorLineage[Any, Any]:
     """The facets of one task.
 
     Args:
