@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pratique.operators.auditing import AuditOperator as AuditOperator
     from pratique.operators.checks import ScanArtifactOperator as ScanArtifactOperator
     from pratique.operators.checks import ValidateDatasetOperator as ValidateDatasetOperator
     from pratique.operators.checks import VerifyLineageOperator as VerifyLineageOperator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # Airflow imports a provider in every process that it starts: nothing is loaded before it is used (PEP 562).
 _HOME = {
+    "AuditOperator": "auditing",
     "BlockedGateNotifier": "notifying",
     "CheckOperator": "gates",
     "EvidenceSensor": "waiting",
@@ -39,6 +41,7 @@ _HOME = {
 }
 
 __all__ = [
+    "AuditOperator",
     "BlockedGateNotifier",
     "CheckOperator",
     "EvidenceSensor",

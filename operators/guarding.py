@@ -9,7 +9,9 @@ from __future__ import annotations
 
 SECTION = "pratique"
 
-OURS = frozenset({"CheckOperator", "DecoratedGateOperator", "EvidenceSensor", "GateOperator", "PromoteModelOperator"})
+OURS = frozenset(
+    {"AuditOperator", "CheckOperator", "DecoratedGateOperator", "EvidenceSensor", "GateOperator", "PromoteModelOperator"}
+)
 """Classes of tasks whose states and XComs tell of a decision; those of single checks besides (`operators/checks.py`)."""
 
 

@@ -34,6 +34,7 @@ NAMES = {
 """Operators are named after what they do. A check that is not listed gets its own name: `my-check`, MyCheckOperator."""
 
 WRITTEN_BY_HAND = {
+    "AuditOperator": "auditing",
     "BlockedGateNotifier": "notifying",
     "CheckOperator": "gates",
     "EvidenceSensor": "waiting",

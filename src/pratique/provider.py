@@ -16,7 +16,7 @@ CONNECTIONS = (
     ("pratique_signer", "Pratique signer", "SignerHook"),
     ("pratique_trust", "Pratique policy", "TrustHook"),
 )
-OPERATORS = ("gates", "promoting", "checks", "decorating")
+OPERATORS = ("gates", "promoting", "auditing", "checks", "decorating")
 
 
 def get_provider_info() -> dict[str, Any]:
