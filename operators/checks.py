@@ -27,6 +27,7 @@ class ScanArtifactOperator(CheckOperator):
         formats: Sequence[str] = ("csv", "json", "parquet", "safetensors", "text"),
         pickle_packs: Sequence[str] = (),
         pickle_globals: Sequence[str] = (),
+        code_files: Mapping[str, Any] | None = None,
         onnx_domains: Sequence[str] = (),
         templates: str = "refuse",
         max_json_bytes: int = 67108864,
@@ -43,11 +44,15 @@ class ScanArtifactOperator(CheckOperator):
         Args:
             artifact: a local path or any fsspec URI, or another task's output.
             formats: Formats that are allowed. `pickle`, `torch` (checkpoints) and `npy` (.npy and .npz) hold pickles: of
-                plain data, and of what `pickle_packs` and `pickle_globals` allow.
+                plain data, and of what `pickle_packs` and `pickle_globals` allow. `torchscript` holds a program of operators
+                that only compute. `archive` (zip, tar, and files compressed one by one) holds files, which are looked at like
+                those beside it. `yaml` is configurations (Hydra, NeMo, MLflow's MLmodel), `xml` is PMML and OpenVINO.
             pickle_packs: Allow-lists for pickles: whatever they name may be imported. `torch` for state dicts, `sklearn` and
                 `joblib` for estimators.
-            pickle_globals: Single globals that pickles may import, with their roles: `new acme.nets.Net`. Roles: call, new,
-                ref, state, items, pairs.
+            pickle_globals: Single globals that pickles, skops and YAML may import, with their roles: `new acme.nets.Net`.
+                Roles: call, new, ref, state, items, pairs.
+            code_files: Programs that somebody has read, by their paths in the artifact, each with its digest:
+                `{modeling_x.py: "sha256:..."}`. They pass as long as they are these to the last byte.
             onnx_domains: Domains of operators beside ONNX's own (`com.microsoft`), for runtimes that have these built in.
             templates: Jinja in JSON (`chat_template`) and in `.jinja` files: `refuse` it, or let pass what an allow-list has
                 `vetted`.
@@ -64,6 +69,7 @@ class ScanArtifactOperator(CheckOperator):
             "formats": formats,
             "pickle_packs": pickle_packs,
             "pickle_globals": pickle_globals,
+            "code_files": code_files,
             "onnx_domains": onnx_domains,
             "templates": templates,
             "max_json_bytes": max_json_bytes,
