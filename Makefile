@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed-$(FILES)
 LINKS := $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 UV := $(BIN)/uv pip install -q --python $(BIN)/python $(if $(LINKS),--find-links $(LINKS)) --constraint constraints.txt
 
-.PHONY: help demo test test-all lint format dev helm chart-proof mlflow bench generate clean
+.PHONY: help demo test test-all attack-matrix lint format dev helm chart-proof mlflow bench generate clean
 
 help:  ## list what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,9 @@ test: dev helm  ## run the tests, some minutes
 
 test-all: dev helm mlflow  ## run the slow tests too, before an issue is resolved
 	$(PYTEST)
+
+attack-matrix: dev  ## play the attacks on a gate on a whole Airflow, and print which promotion falls for what
+	$(BIN)/python -m pytest -q -s -p no:randomly tests/airflow/test_attack_matrix.py
 
 lint: dev helm  ## style, types, layers, generated files
 	$(BIN)/ruff check .

@@ -15,9 +15,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import Param, dag, task  # noqa: TID253
+from airflow.sdk import Asset, Param, dag, task  # noqa: TID253
 
 from pratique.operators import GateOperator, PromoteModelOperator
+
+PRODUCTION = Asset(name="pratique-production", uri="x-pratique://production")
+"""Its events start `deploy_verified`, which verifies again."""
 
 PARAMS = {
     "base_model": Param(type="string", minLength=1, description="The supplier's signed base model: a path or a URI."),
@@ -85,6 +88,7 @@ def transfer_learning() -> None:
         destination="{{ params.destination }}",
         store="{{ params.store }}",
         key="{{ params.promoter_key }}",
+        outlets=[PRODUCTION],
     )
 
 

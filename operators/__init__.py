@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pratique.operators.auditing import AuditOperator as AuditOperator
     from pratique.operators.checks import ScanArtifactOperator as ScanArtifactOperator
     from pratique.operators.checks import ValidateDatasetOperator as ValidateDatasetOperator
     from pratique.operators.checks import VerifyIsolationOperator as VerifyIsolationOperator
@@ -20,11 +21,17 @@ if TYPE_CHECKING:
     from pratique.operators.checks import VerifyProvenanceOperator as VerifyProvenanceOperator
     from pratique.operators.gates import CheckOperator as CheckOperator
     from pratique.operators.gates import GateOperator as GateOperator
+    from pratique.operators.grouping import guarded_promotion as guarded_promotion
+    from pratique.operators.notifying import BlockedGateNotifier as BlockedGateNotifier
     from pratique.operators.promoting import PromoteModelOperator as PromoteModelOperator
+    from pratique.operators.waiting import EvidenceSensor as EvidenceSensor
 
 # Airflow imports a provider in every process that it starts: nothing is loaded before it is used (PEP 562).
 _HOME = {
+    "AuditOperator": "auditing",
+    "BlockedGateNotifier": "notifying",
     "CheckOperator": "gates",
+    "EvidenceSensor": "waiting",
     "GateOperator": "gates",
     "PromoteModelOperator": "promoting",
     "ScanArtifactOperator": "checks",
@@ -32,10 +39,14 @@ _HOME = {
     "VerifyIsolationOperator": "checks",
     "VerifyLineageOperator": "checks",
     "VerifyProvenanceOperator": "checks",
+    "guarded_promotion": "grouping",
 }
 
 __all__ = [
+    "AuditOperator",
+    "BlockedGateNotifier",
     "CheckOperator",
+    "EvidenceSensor",
     "GateOperator",
     "PromoteModelOperator",
     "ScanArtifactOperator",
@@ -43,6 +54,7 @@ __all__ = [
     "VerifyIsolationOperator",
     "VerifyLineageOperator",
     "VerifyProvenanceOperator",
+    "guarded_promotion",
 ]
 
 

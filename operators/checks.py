@@ -41,6 +41,7 @@ class ScanArtifactOperator(CheckOperator):
         max_text_bytes: int = 67108864,
         kind: str = "model",
         deny_at: str = "high",
+        enforcement: str = "enforce",
         store: str | None = None,
         key: str | None = None,
         **kwargs: Any,
@@ -68,6 +69,7 @@ class ScanArtifactOperator(CheckOperator):
             max_text_bytes: Largest text file. CSV and JSON Lines are bounded by the line instead.
             kind: what the artifact is: model or dataset.
             deny_at: the mildest finding that fails the task: note, low, medium, high or critical.
+            enforcement: `enforce`, or `audit`: a denial is signed, stored and told, but the task succeeds.
             store: URI of the evidence store. Default: PRATIQUE_STORE.
             key: path of the private key that signs. Default: this machine's own, PRATIQUE_KEY.
             kwargs: Airflow's own, such as `task_id` and `retries`.
@@ -84,8 +86,9 @@ class ScanArtifactOperator(CheckOperator):
             "max_text_bytes": max_text_bytes,
         }
         super().__init__(
-            check="artifact", artifact=artifact, options=options, kind=kind, deny_at=deny_at, store=store, key=key, **kwargs
-        )
+            check="artifact", artifact=artifact, options=options, kind=kind, deny_at=deny_at, enforcement=enforcement,
+            store=store, key=key, **kwargs,
+        )  # fmt: skip
 
 
 class ValidateDatasetOperator(CheckOperator):
@@ -107,6 +110,7 @@ class ValidateDatasetOperator(CheckOperator):
         min_power: float = 0.8,
         kind: str = "dataset",
         deny_at: str = "high",
+        enforcement: str = "enforce",
         store: str | None = None,
         key: str | None = None,
         **kwargs: Any,
@@ -126,6 +130,7 @@ class ValidateDatasetOperator(CheckOperator):
             min_power: How often it must have found that; the lower end of the measured 95 % interval counts.
             kind: what the artifact is: dataset.
             deny_at: the mildest finding that fails the task: note, low, medium, high or critical.
+            enforcement: `enforce`, or `audit`: a denial is signed, stored and told, but the task succeeds.
             store: URI of the evidence store. Default: PRATIQUE_STORE.
             key: path of the private key that signs. Default: this machine's own, PRATIQUE_KEY.
             kwargs: Airflow's own, such as `task_id` and `retries`.
@@ -139,8 +144,9 @@ class ValidateDatasetOperator(CheckOperator):
             "min_power": min_power,
         }
         super().__init__(
-            check="dataset", artifact=artifact, options=options, kind=kind, deny_at=deny_at, store=store, key=key, **kwargs
-        )
+            check="dataset", artifact=artifact, options=options, kind=kind, deny_at=deny_at, enforcement=enforcement,
+            store=store, key=key, **kwargs,
+        )  # fmt: skip
 
 
 class VerifyIsolationOperator(CheckOperator):
@@ -167,6 +173,7 @@ class VerifyIsolationOperator(CheckOperator):
         airflow: Mapping[str, Any] | None = None,
         kind: str = "environment",
         deny_at: str = "high",
+        enforcement: str = "enforce",
         store: str | None = None,
         key: str | None = None,
         **kwargs: Any,
@@ -192,6 +199,7 @@ class VerifyIsolationOperator(CheckOperator):
             airflow: Judge two sides of Airflow: `train` and `deploy`, paths of JSON files inside the artifact.
             kind: what the artifact is: environment.
             deny_at: the mildest finding that fails the task: note, low, medium, high or critical.
+            enforcement: `enforce`, or `audit`: a denial is signed, stored and told, but the task succeeds.
             store: URI of the evidence store. Default: PRATIQUE_STORE.
             key: path of the private key that signs. Default: this machine's own, PRATIQUE_KEY.
             kwargs: Airflow's own, such as `task_id` and `retries`.
@@ -210,8 +218,9 @@ class VerifyIsolationOperator(CheckOperator):
             "airflow": airflow,
         }
         super().__init__(
-            check="isolation", artifact=artifact, options=options, kind=kind, deny_at=deny_at, store=store, key=key, **kwargs
-        )
+            check="isolation", artifact=artifact, options=options, kind=kind, deny_at=deny_at, enforcement=enforcement,
+            store=store, key=key, **kwargs,
+        )  # fmt: skip
 
 
 class VerifyLineageOperator(CheckOperator):
@@ -233,6 +242,7 @@ class VerifyLineageOperator(CheckOperator):
         require_dataset: bool = True,
         kind: str = "model",
         deny_at: str = "high",
+        enforcement: str = "enforce",
         store: str | None = None,
         key: str | None = None,
         **kwargs: Any,
@@ -252,6 +262,7 @@ class VerifyLineageOperator(CheckOperator):
             require_dataset: Whether there must be a dataset; one that is there must be cleared either way.
             kind: what the artifact is: model.
             deny_at: the mildest finding that fails the task: note, low, medium, high or critical.
+            enforcement: `enforce`, or `audit`: a denial is signed, stored and told, but the task succeeds.
             store: URI of the evidence store. Default: PRATIQUE_STORE.
             key: path of the private key that signs. Default: this machine's own, PRATIQUE_KEY.
             kwargs: Airflow's own, such as `task_id` and `retries`.
@@ -265,8 +276,9 @@ class VerifyLineageOperator(CheckOperator):
             "require_dataset": require_dataset,
         }
         super().__init__(
-            check="lineage", artifact=artifact, options=options, kind=kind, deny_at=deny_at, store=store, key=key, **kwargs
-        )
+            check="lineage", artifact=artifact, options=options, kind=kind, deny_at=deny_at, enforcement=enforcement,
+            store=store, key=key, **kwargs,
+        )  # fmt: skip
 
 
 class VerifyProvenanceOperator(CheckOperator):
@@ -290,6 +302,7 @@ class VerifyProvenanceOperator(CheckOperator):
         max_signature_age: str | None = None,
         kind: str = "model",
         deny_at: str = "high",
+        enforcement: str = "enforce",
         store: str | None = None,
         key: str | None = None,
         **kwargs: Any,
@@ -313,6 +326,7 @@ class VerifyProvenanceOperator(CheckOperator):
                 either, it is too old.
             kind: what the artifact is: model or dataset.
             deny_at: the mildest finding that fails the task: note, low, medium, high or critical.
+            enforcement: `enforce`, or `audit`: a denial is signed, stored and told, but the task succeeds.
             store: URI of the evidence store. Default: PRATIQUE_STORE.
             key: path of the private key that signs. Default: this machine's own, PRATIQUE_KEY.
             kwargs: Airflow's own, such as `task_id` and `retries`.
@@ -328,5 +342,6 @@ class VerifyProvenanceOperator(CheckOperator):
             "max_signature_age": max_signature_age,
         }
         super().__init__(
-            check="provenance", artifact=artifact, options=options, kind=kind, deny_at=deny_at, store=store, key=key, **kwargs
-        )
+            check="provenance", artifact=artifact, options=options, kind=kind, deny_at=deny_at, enforcement=enforcement,
+            store=store, key=key, **kwargs,
+        )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pratique.errors import Denied, UsageError
-from pratique.operators.base import BASELINE, Outcome, PratiqueOperator, as_gate, given
+from pratique.operators.base import AUDIT, BASELINE, ENFORCE, Outcome, PratiqueOperator, as_gate, given
 
 if TYPE_CHECKING:
     from airflow.sdk import XComArg
@@ -18,9 +18,13 @@ KINDS: tuple[Kind, ...] = ("model", "dataset", "environment")
 
 
 class _Gated(PratiqueOperator):
-    """Runs checks, signs and stores what they saw, decides, and fails unless the artifact is admitted."""
+    """Runs checks, signs and stores what they saw, decides, and fails unless the artifact is admitted.
+
+    Under `audit` it does all that, too, and a denial is told loudly instead of failing the task. There is no clearance then.
+    """
 
     artifact: str | XComArg
+    enforcement: str
     key: str | None
     resume = False
 
@@ -34,14 +38,28 @@ class _Gated(PratiqueOperator):
         from pratique.operators import telling
         from pratique.store import Store
 
-        artifact, store = given("artifact", self.artifact), Store(self.store or "")
+        artifact, store, lenient = given("artifact", self.artifact), Store(self.store or ""), self._lenient()
         with as_gate(self.key) as signer:
             policy = self.policy_in_force()
             admission = pass_gate(artifact, policy=policy, store=store, signer=signer, run_id=run_id, resume=self.resume)
         for line in telling.lines(admission):
             self.log.info("%s", line)
         pointer = telling.of_admission(admission, store=store.uri)
-        return Outcome(pointer, None if admission.verdict.admitted else Denied(admission.verdict))
+        if lenient:
+            pointer["enforcement"] = AUDIT
+        if admission.verdict.admitted:
+            return Outcome(pointer)
+        if not lenient:
+            return Outcome(pointer, Denied(admission.verdict))
+        for line in telling.audited(admission.verdict):
+            self.log.error("%s", line)
+        return Outcome({**pointer, "path": str(admission.artifact.root)})
+
+    def _lenient(self) -> bool:
+        """Whether a denial is to be told only. A word that nobody knows is an error, and no leniency."""
+        if self.enforcement not in (ENFORCE, AUDIT):
+            raise UsageError(f"{self.enforcement!r} is no enforcement", hint=f"one of: {ENFORCE}, {AUDIT}")
+        return self.enforcement == AUDIT
 
 
 class GateOperator(_Gated):
@@ -55,7 +73,7 @@ class GateOperator(_Gated):
     check and the use. It lies below `PRATIQUE_HOME`: if tasks run on several machines, let that be a volume they share.
     """
 
-    template_fields: Sequence[str] = ("artifact", "policy", "kind", "store", "key")
+    template_fields: Sequence[str] = ("artifact", "policy", "kind", "enforcement", "store", "key")
 
     def __init__(
         self,
@@ -64,6 +82,7 @@ class GateOperator(_Gated):
         policy: str = BASELINE,
         kind: str | None = None,
         resume: bool = False,
+        enforcement: str = ENFORCE,
         store: str | None = None,
         key: str | None = None,
         **kwargs: Any,
@@ -75,6 +94,8 @@ class GateOperator(_Gated):
             policy: path of the policy file; `baseline` for the one that ships with the package.
             kind: model, dataset or environment, for the baseline policy (default: model). A policy file says it itself.
             resume: lean on trusted evidence that other tasks of this very run have stored, and run only the missing checks.
+            enforcement: `enforce`, or `audit`: a denial is signed, stored and told, but the task succeeds and hands the
+                copy on all the same. Nothing is cleared then, so a promotion refuses.
             store: URI of the evidence store. Default: PRATIQUE_STORE.
             key: path of the gate's private key. Default: this machine's own, PRATIQUE_KEY.
             kwargs: Airflow's own, such as `task_id` and `retries`.
@@ -84,6 +105,7 @@ class GateOperator(_Gated):
         self.policy = policy
         self.kind = kind
         self.resume = resume
+        self.enforcement = enforcement
         self.store = store
         self.key = key
 
@@ -107,7 +129,7 @@ class CheckOperator(_Gated):
     the package, with its options as parameters.
     """
 
-    template_fields: Sequence[str] = ("check", "artifact", "options", "kind", "deny_at", "store", "key")
+    template_fields: Sequence[str] = ("check", "artifact", "options", "kind", "deny_at", "enforcement", "store", "key")
 
     def __init__(
         self,
@@ -117,6 +139,7 @@ class CheckOperator(_Gated):
         options: Mapping[str, Any] | None = None,
         kind: str = "model",
         deny_at: str = "high",
+        enforcement: str = ENFORCE,
         store: str | None = None,
         key: str | None = None,
         **kwargs: Any,
@@ -129,6 +152,7 @@ class CheckOperator(_Gated):
             options: what the check is asked; None stands for its default. Paths in it should be absolute.
             kind: what the artifact is: model, dataset or environment.
             deny_at: the mildest finding that fails the task: note, low, medium, high or critical.
+            enforcement: `enforce`, or `audit`: a denial is signed, stored and told, but the task succeeds.
             store: URI of the evidence store. Default: PRATIQUE_STORE.
             key: path of the private key that signs. Default: this machine's own, PRATIQUE_KEY.
             kwargs: Airflow's own, such as `task_id` and `retries`.
@@ -139,6 +163,7 @@ class CheckOperator(_Gated):
         self.options = {name: value for name, value in (options or {}).items() if value is not None}
         self.kind = kind
         self.deny_at = deny_at
+        self.enforcement = enforcement
         self.store = store
         self.key = key
 

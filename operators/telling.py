@@ -23,7 +23,7 @@ def of_admission(admission: Admission, *, store: str) -> dict[str, Any]:
     """The pointer of a gate that decided, either way. Only an admission has a path: what was denied is not handed on."""
     admitted = admission.verdict.admitted
     return {
-        **_of_verdict(admission.verdict, store),
+        **of_verdict(admission.verdict, store),
         "path": str(admission.artifact.root) if admitted else "",
         "clearance": admission.clearance_digest,
         "evidence": [one.digest for one in admission.evidence[:_DIGESTS]],
@@ -34,7 +34,7 @@ def of_promotion(promotion: Promotion, *, store: str) -> dict[str, Any]:
     """The pointer of a promotion."""
     one = promotion.clearance
     return {
-        **_of_verdict(promotion.verdict, store),
+        **of_verdict(promotion.verdict, store),
         "verdict": "promoted",
         "uri": promotion.uri,
         "channel": one.channel,
@@ -48,7 +48,7 @@ def of_error(error: Error, *, store: str) -> dict[str, Any]:
 
     store = store or settings.store_uri()
     if isinstance(error, Denied):
-        return _of_verdict(error.verdict, store)
+        return of_verdict(error.verdict, store)
     return {
         "schema": SCHEMA, "verdict": "undecided", "subject": "", "path": "", "reasons": [short(str(error), _WIDTH)],
         "remedy": short(error.hint, _WIDTH), "store": redact(store),
@@ -77,6 +77,13 @@ def lines(admission: Admission) -> Iterator[str]:
         yield f"  use this copy: {admission.artifact.root}"
 
 
+def audited(verdict: Verdict) -> Iterator[str]:
+    """What the log says of a denial that does not fail its task; nobody should overlook it."""
+    yield "=" * 40 + " AUDIT ONLY: THIS WOULD HAVE BEEN STOPPED " + "=" * 40
+    yield from verdict_lines(verdict)
+    yield "The task succeeds because of enforcement='audit'. Nothing was cleared, and a promotion refuses this artifact."
+
+
 def verdict_lines(verdict: Verdict) -> Iterator[str]:
     """A decision, its reasons and the remedies, a line each."""
     from pratique.statements import stamp
@@ -102,8 +109,8 @@ def _seen(evidence: Evidence) -> Iterator[str]:
         yield f"    and {len(report.findings) - _FINDINGS} more findings; the evidence holds them all"
 
 
-def _of_verdict(verdict: Verdict, store: str) -> dict[str, Any]:
-    """Below 2 KB, however many checks and reasons there are."""
+def of_verdict(verdict: Verdict, store: str) -> dict[str, Any]:
+    """The pointer of a decision. Below 2 KB, however many checks and reasons there are."""
     return {
         "schema": SCHEMA,
         "verdict": "admitted" if verdict.admitted else "denied",

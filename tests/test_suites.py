@@ -208,3 +208,26 @@ def test_an_expectation_that_nobody_defines_is_named_not_dropped(tmp_path: Path)
     assert suites.make(document)[1] == ["expect_no_backdoor"]
     with pytest.raises(UsageError, match="does not know expect_no_backdoor"):
         suites.load(tmp_path / "suite.json")
+
+
+# --- suites that people have as functions -------------------------------------------------------------------------------
+
+
+def test_a_function_that_configures_expectations_becomes_a_suite_file(tmp_path: Path) -> None:
+    import great_expectations.expectations as gxe
+
+    def several(context: Any) -> Any:
+        suite = context.suites.add(gx.ExpectationSuite(name="mine"))
+        suite.add_expectation(gxe.ExpectColumnValuesToNotBeNull(column="x"))
+        return suite
+
+    for configure in (several, lambda context: gxe.ExpectColumnValuesToNotBeNull(column="x")):
+        suites.save(suites.configured(configure), tmp_path / "suite.json")
+        (one,) = suites.load(tmp_path / "suite.json").expectations
+        assert (one.expectation_type, one.column) == ("expect_column_values_to_not_be_null", "x")
+
+
+@pytest.mark.parametrize("made", [None, "suite", gx.ExpectationSuite(name="empty")])
+def test_a_function_that_expects_nothing_is_no_suite(made: Any) -> None:
+    with pytest.raises(UsageError, match="not an expectation or a suite"):
+        suites.configured(lambda context: made)

@@ -33,11 +33,20 @@ NAMES = {
 }
 """Operators are named after what they do. A check that is not listed gets its own name: `my-check`, MyCheckOperator."""
 
-WRITTEN_BY_HAND = {"CheckOperator": "gates", "GateOperator": "gates", "PromoteModelOperator": "promoting"}
+WRITTEN_BY_HAND = {
+    "AuditOperator": "auditing",
+    "BlockedGateNotifier": "notifying",
+    "CheckOperator": "gates",
+    "EvidenceSensor": "waiting",
+    "GateOperator": "gates",
+    "PromoteModelOperator": "promoting",
+    "guarded_promotion": "grouping",
+}
 TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "object": "Mapping[str, Any]"}
 COMMON = {
     "kind": "what the artifact is: {kinds}.",
     "deny_at": "the mildest finding that fails the task: note, low, medium, high or critical.",
+    "enforcement": "`enforce`, or `audit`: a denial is signed, stored and told, but the task succeeds.",
     "store": "URI of the evidence store. Default: PRATIQUE_STORE.",
     "key": "path of the private key that signs. Default: this machine's own, PRATIQUE_KEY.",
     "kwargs": "Airflow's own, such as `task_id` and `retries`.",
@@ -74,6 +83,7 @@ class {operator}(CheckOperator):
 {parameters}
         kind: str = "{kind}",
         deny_at: str = "high",
+        enforcement: str = "enforce",
         store: str | None = None,
         key: str | None = None,
         **kwargs: Any,
@@ -85,8 +95,9 @@ class {operator}(CheckOperator):
         """
         options: Mapping[str, Any] = {{{options}}}
         super().__init__(
-            check="{check}", artifact=artifact, options=options, kind=kind, deny_at=deny_at, store=store, key=key, **kwargs
-        )
+            check="{check}", artifact=artifact, options=options, kind=kind, deny_at=deny_at, enforcement=enforcement,
+            store=store, key=key, **kwargs,
+        )  # fmt: skip
 '''
 
 INIT = '''\

@@ -74,6 +74,11 @@ def gather(store: Store, digest: str, trusted: Iterable[Trusted]) -> Dossier:
 
 def as_page(dossier: Dossier, *, now: datetime) -> str:
     """The dossier as an HTML document."""
+    return page(dossier.subject.name, as_part(dossier, now=now))
+
+
+def as_part(dossier: Dossier, *, now: datetime) -> str:
+    """The dossier as a part of a page."""
     subject = dossier.subject
     parts = [
         f"<h1>{quoted(subject.name)}</h1><p class=dim><code>{quoted(subject.digest)}</code></p>"
@@ -89,7 +94,7 @@ def as_page(dossier: Dossier, *, now: datetime) -> str:
     if dossier.refused:
         listed = "".join(f"<li>{quoted(one)}</li>" for one in dossier.refused)
         parts.append(f"<h2>Proves nothing</h2><p>This lies in the store, too.</p><ul>{listed}</ul>")
-    return page(subject.name, "".join(parts))
+    return "".join(parts)
 
 
 def _cleared(vouched: Vouched[Clearance], now: datetime, gone: frozenset[str]) -> Sequence[str]:

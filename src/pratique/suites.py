@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,6 +157,38 @@ def load(path: str | os.PathLike[str]) -> ExpectationSuite:
     if lost:
         raise UsageError(f"{path}: Great Expectations does not know {lost[0]}", hint="import the package that defines it first")
     return suite
+
+
+def configured(configure: Callable[[Any], Any]) -> ExpectationSuite:
+    """The suite behind a `configure_expectations` function, as users of Great Expectations' own Airflow operators have one.
+
+        suites.save(suites.configured(configure_expectations), "suite.json")     # then name the file in a policy, and review it
+
+    A suite that is a file can be pinned: a policy's digest holds its bytes, which a function's outcome cannot promise.
+
+    Args:
+        configure: takes a data context, returns an expectation or a suite.
+
+    Raises:
+        UsageError: it returns something else, or no expectation.
+    """
+    import great_expectations as gx
+    from great_expectations.expectations.expectation import Expectation
+
+    import pratique.expectations  # noqa: F401  (the function may name ours)
+
+    before = os.environ.get("GX_ANALYTICS_ENABLED")
+    os.environ["GX_ANALYTICS_ENABLED"] = "False"
+    try:
+        made = configure(gx.get_context(mode="ephemeral"))
+    finally:
+        del os.environ["GX_ANALYTICS_ENABLED"]
+        os.environ.update({} if before is None else {"GX_ANALYTICS_ENABLED": before})
+    if isinstance(made, Expectation):
+        made = gx.ExpectationSuite(name="configured", expectations=[made])
+    if not isinstance(made, gx.ExpectationSuite) or not made.expectations:
+        raise UsageError(f"it returned {type(made).__name__}, not an expectation or a suite with some in it")
+    return made
 
 
 def _fixed(profile: Profile, min_rows: int) -> Iterator[Any]:

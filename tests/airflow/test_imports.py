@@ -77,9 +77,23 @@ def test_the_provider_is_described_as_airflow_wants_it() -> None:
 def test_the_provider_names_every_module_with_operators() -> None:
     import pratique.operators
 
-    named = {module for one in provider.get_provider_info()["operators"] for module in one["python-modules"]}
-    assert named == {getattr(pratique.operators, name).__module__ for name in pratique.operators.__all__}
+    info = provider.get_provider_info()
+    named = {module for part in ("operators", "sensors") for one in info[part] for module in one["python-modules"]}
+    classes = [
+        getattr(pratique.operators, name) for name in pratique.operators.__all__ if name.endswith(("Operator", "Sensor"))
+    ]
+    assert named == {one.__module__ for one in classes} | {"pratique.operators.decorating"}
     assert all(import_module(one) for one in named)
+
+
+@pytest.mark.parametrize("part", ["triggers", "notifications", "task-decorators"])
+def test_whatever_else_the_provider_names_is_there(part: str) -> None:
+    for one in provider.get_provider_info()[part]:
+        if isinstance(one, dict) and "python-modules" in one:
+            assert all(import_module(module) for module in one["python-modules"])
+        else:
+            module, _, name = (one["class-name"] if isinstance(one, dict) else one).rpartition(".")
+            assert callable(getattr(import_module(module), name))
 
 
 def test_describing_the_provider_imports_nothing() -> None:
@@ -102,7 +116,7 @@ def test_the_example_dags_guard_what_they_say() -> None:
         bag = DagBag(dag_folder=str(file), bundle_path=file.parent)
         assert not bag.import_errors
         found.update(bag.dags)
-    assert set(found) == {"add_a_gate", "transfer_learning"}
+    assert set(found) == {"add_a_gate", "audit_dataset", "deploy_verified", "transfer_learning"}
     dag = found["transfer_learning"]
     after = {task: sorted(dag.task_dict[task].downstream_task_ids) for task in dag.task_dict}
     assert after == {

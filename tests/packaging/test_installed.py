@@ -11,15 +11,20 @@ import pratique
 
 from .conftest import ROOT, run, setup_cfg
 
-POINTS = """
+POINTS = '''
 import json
 from importlib.metadata import distribution
 ours = distribution("pratique")
+
+def works(loaded):
+    """A function or a class; or a module with a cluster policy in it."""
+    return callable(loaded) or callable(getattr(loaded, "dag_policy", None))
+
 print(json.dumps({
     "where": str(ours.locate_file("pratique")),
-    "points": [[one.group, one.name, one.value, callable(one.load())] for one in ours.entry_points],
+    "points": [[one.group, one.name, one.value, works(one.load())] for one in ours.entry_points],
 }))
-"""
+'''
 OF_ITSELF = """
 import sys
 before = set(sys.modules)
