@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path
 
 import joblib
+import lz4.frame
 import numpy as np
 import pytest
 
@@ -139,7 +140,7 @@ HONEST = {
 }
 
 
-@pytest.mark.parametrize("compress", [0, 3, ("gzip", 3), ("bz2", 3), ("lzma", 3), ("xz", 3)])
+@pytest.mark.parametrize("compress", [0, 3, ("gzip", 3), ("bz2", 3), ("lzma", 3), ("xz", 3), ("lz4", 3)])
 def test_honest_files_of_joblib(tmp_path: Path, compress: object) -> None:
     data = dumped(HONEST, compress)
     assert written(tmp_path, "a.joblib", data) == []
@@ -179,7 +180,15 @@ def test_a_command_in_an_array_of_objects(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "squeeze", [zlib.compress, gzip.compress, bz2.compress, lzma.compress, lambda data: lzma.compress(data, lzma.FORMAT_ALONE)]
+    "squeeze",
+    [
+        zlib.compress,
+        gzip.compress,
+        bz2.compress,
+        lzma.compress,
+        lz4.frame.compress,
+        lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
+    ],
 )
 def test_a_command_in_a_compressed_file(tmp_path: Path, squeeze: object) -> None:
     assert callable(squeeze)
@@ -194,7 +203,7 @@ def test_a_command_in_a_compressed_file(tmp_path: Path, squeeze: object) -> None
     assert "inside it is" in said(written(tmp_path, "a.gz", squeeze(squeeze(pickle.dumps([1])))))
 
 
-@pytest.mark.parametrize("squeeze", [zlib.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("squeeze", [zlib.compress, bz2.compress, lzma.compress, lz4.frame.compress])
 def test_a_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, squeeze: object) -> None:
     assert callable(squeeze)
     monkeypatch.setattr(inflating, "FREE", 1 << 20)

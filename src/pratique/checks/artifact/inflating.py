@@ -58,6 +58,33 @@ class _Zlib:
         return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
 
 
+class _Lz4:
+    """The decompressor of the library that joblib uses, with the same face. Python has none of its own."""
+
+    def __init__(self) -> None:
+        try:
+            from lz4.frame import LZ4FrameDecompressor
+        except ImportError as error:
+            hint = "pip install 'pratique[lz4]'"
+            raise Malformed(f"it is compressed with LZ4, and the package lz4 is not installed: {hint}") from error
+        self._inner = LZ4FrameDecompressor()
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._inner.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data or b""
+
+    @property
+    def needs_input(self) -> bool:
+        return bool(self._inner.needs_input)
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        return bytes(self._inner.decompress(data, max_length))
+
+
 def method(head: bytes) -> str:
     """How a file that begins like this is compressed; '' if it is not, or not in a way that is read here."""
     if head.startswith(b"\x1f\x8b"):
@@ -68,6 +95,8 @@ def method(head: bytes) -> str:
         return "xz"
     if head.startswith(b"\x5d\x00\x00"):
         return "LZMA"
+    if head.startswith(b"\x04\x22\x4d\x18"):
+        return "LZ4"
     return "zlib" if head[:2] in (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda") else ""
 
 
@@ -93,6 +122,8 @@ def _inflater(name: str) -> _Inflater:
         return _Zlib(15)
     if name == "bzip2":
         return bz2.BZ2Decompressor()
+    if name == "LZ4":
+        return _Lz4()
     form = lzma.FORMAT_XZ if name == "xz" else lzma.FORMAT_ALONE
     return lzma.LZMADecompressor(form, memlimit=_MAX_LZMA)
 
@@ -111,7 +142,7 @@ def _blocks(data: Bytes, inflater: _Inflater, most: int) -> Iterator[bytes]:
             if size > most:
                 raise Malformed(f"it takes more than {most:,} bytes inflated: a decompression bomb")
             yield block
-    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError) as error:
         raise Malformed("it cannot be inflated") from error
     behind = len(inflater.unused_data) + len(data) - at
     if behind:

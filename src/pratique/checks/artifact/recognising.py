@@ -82,7 +82,6 @@ _OTHER: tuple[tuple[int, bytes, str], ...] = (
     (0, b"Obj\x01", "an Avro table"),
     (0, b"SQLite format 3\x00", "a SQLite database"),
     (0, b"\x28\xb5\x2f\xfd", "compressed with zstd"),
-    (0, b"\x04\x22\x4d\x18", "compressed with LZ4"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (0, b"Rar!\x1a\x07", "a RAR archive"),
     (0, b"%PDF-", "a PDF document"),
