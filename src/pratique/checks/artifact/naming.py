@@ -48,8 +48,8 @@ _CLAIMS = {
     ".gguf": {"gguf"}, ".onnx": {"onnx"}, ".pb": {"savedmodel"}, ".index": {"bundle"}, ".h5": {"hdf5"}, ".hdf5": {"hdf5"},
     ".tflite": {"tflite"}, ".gz": {"compressed"}, ".z": {"compressed"}, ".tgz": {"compressed"}, ".bz2": {"compressed"},
     ".xz": {"compressed"}, ".lzma": {"compressed"}, ".lz4": {"compressed"}, ".zst": {"other"}, ".7z": {"other"},
-    ".tar": {"tar"}, ".nemo": {"tar", "compressed"}, ".png": {"other"}, ".jpg": {"other"}, ".jpeg": {"other"}, ".gif": {"other"},
-    ".pdf": {"other"}, ".sqlite": {"other"},
+    ".tar": {"tar"}, ".nemo": {"tar", "compressed"}, ".png": {"other"}, ".jpg": {"other"}, ".jpeg": {"other"},
+    ".gif": {"other"}, ".pdf": {"other"}, ".sqlite": {"other"},
 }  # fmt: skip
 
 
