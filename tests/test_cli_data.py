@@ -18,29 +18,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pratique import cli, profiles, proposals, suites, watching
+from pratique import profiles, proposals, suites, watching
 from pratique.demonstration import digits
 
 gx = pytest.importorskip("great_expectations")
 pytest.importorskip("sklearn")
 
 Frame = pd.DataFrame
-
-
-@pytest.fixture
-def pratique(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pratique", *map(str, words)])
-        code: Any = 0
-        try:
-            cli.main()
-        except SystemExit as done:
-            code = done.code or 0
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return code, out, err
-
-    return run
 
 
 def table(count: int = 300, seed: int = 0) -> Frame:

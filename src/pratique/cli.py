@@ -20,20 +20,12 @@ from pratique.cli_data import profile, suite
 from pratique.cli_incident import audit, revoke, trace
 from pratique.cli_kfp import kfp
 from pratique.cli_neutralise import neutralise
-from pratique.cli_trust import GIVEN, PATH, dsse, signer_of, signs, trust, trusts
+from pratique.cli_trust import GIVEN, PATH, dsse, signer_of, signs, trust, trusts, with_format
 from pratique.watching import volume
 
 KINDS = click.Choice(["model", "dataset", "environment"])
 HASHES = click.Choice(["sha256", "blake2b", "blake3"])
 
-_format = click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people or for machines.",
-)
 _for_dashboards = click.option(
     "--format",
     "form",
@@ -62,7 +54,7 @@ def cli() -> None:
 @cli.command()
 @click.argument("artifact", type=GIVEN)
 @_kind
-@_format
+@with_format
 def digest(artifact: str, kind: Any, form: str) -> None:
     """Print the digest that names a file, a folder or a remote artifact; of a remote one, also the URI that pins it."""
     from pratique.artifacts import open_artifact
@@ -88,7 +80,7 @@ def digest(artifact: str, kind: Any, form: str) -> None:
 @click.option("--shard-size", type=click.IntRange(min=1), help="With --shards: bytes of a part. [default: 1000000000]")
 @click.option("--ignore", type=GIVEN, multiple=True, help="Relative path to leave out (repeatable); the signature says so.")
 @click.option("--version", type=GIVEN, help="Which version it is, such as 1.4.0: a policy can refuse older ones.")
-@_format
+@with_format
 def sign(
     folder: Path, named: Any, signature: str | None, hash_type: str, shards: bool, shard_size: int | None,
     ignore: tuple[str, ...], version: str | None, form: str,
@@ -119,7 +111,7 @@ def sign(
 )
 @click.option("--least", type=click.IntRange(0), default=0, help="With --clearance: the highest number that you have seen.")
 @click.option("--copy", type=PATH, help="With --clearance: put exactly the bytes that were verified here, to be loaded.")
-@_format
+@with_format
 def verify(
     target: str, trusted: list[Any], signature: Path | None, allow: tuple[str, ...], name: str | None, min_version: str | None,
     wanted: str | None, clearance: bool, channel: str, known_as: str | None, least: int,
@@ -182,7 +174,7 @@ def check(
 @_signs
 @click.option("--run-id", type=GIVEN, help="Names the pipeline run in the evidence.")
 @click.option("--report", type=PATH, help="Write an HTML report here.")
-@_format
+@with_format
 def gate(
     artifact: str,
     policy: str | None,
@@ -212,7 +204,7 @@ def gate(
 @_store
 @_signs
 @click.option("--run-id", type=GIVEN, help="Only evidence of this pipeline run counts.")
-@_format
+@with_format
 def promote(
     artifact: str,
     policy: str,
@@ -247,7 +239,7 @@ def promote(
 @trusts
 @click.option("--output", "-o", type=PATH, required=True, help="Where to write the page (HTML).")
 @_store
-@_format
+@with_format
 def report(subject: str, trusted: list[Any], output: Path, store: str | None, form: str) -> None:
     """Write a page of all that a store holds about SUBJECT, an artifact or its digest, as far as somebody trusted signed it."""
     from datetime import datetime, timezone
@@ -291,7 +283,7 @@ _signature = click.option(
 )
 @click.option("--previous", type=PATH, help="The signature of the version before this, by the same key.")
 @click.option("--version", type=GIVEN, help="Which version it is, such as 1.4.0: a policy can refuse older ones.")
-@_format
+@with_format
 def manifest_sign(
     folder: Path, named: Any, signature: str, upstream: tuple[str, ...], previous: Path | None, version: str | None, form: str
 ) -> None:  # fmt: skip
@@ -314,7 +306,7 @@ def manifest_sign(
 @click.option("--file", "names", type=GIVEN, multiple=True, metavar="NAME", help="Only this file, or folder/ (repeatable).")
 @click.option("--proof", type=PATH, help="With --file: a proof of `manifest prove`, in place of the manifest.")
 @_signature
-@_format
+@with_format
 def manifest_verify(
     folder: Path, trusted: list[Any], names: tuple[str, ...], proof: Path | None, signature: str, form: str
 ) -> None:
@@ -343,7 +335,7 @@ def manifest_verify(
 @trusts
 @click.option("--output", "-o", type=PATH, required=True, help="Where to write the proof (JSON).")
 @_signature
-@_format
+@with_format
 def manifest_prove(folder: Path, names: tuple[str, ...], trusted: list[Any], output: Path, signature: str, form: str) -> None:
     """Write a proof that NAMES (files, or folders ending in /) are in the signed manifest, for who has only them."""
     from pratique import files, manifests
@@ -361,7 +353,7 @@ def manifest_prove(folder: Path, names: tuple[str, ...], trusted: list[Any], out
 @click.argument("folder", type=PATH)
 @trusts
 @_signature
-@_format
+@with_format
 def manifest_audit(folder: Path, trusted: list[Any], signature: str, form: str) -> None:
     """Verify FOLDER, reading only files that seem new or changed since the last audit. Proves less than `verify`."""
     from pratique import manifests
@@ -402,7 +394,7 @@ def policy() -> None:
 
 @policy.command("check")
 @click.argument("file", type=GIVEN)
-@_format
+@with_format
 def policy_check(file: str, form: str) -> None:
     """Read a policy strictly; exit 2 with the line of the first mistake."""
     from pratique.policies import Policy
@@ -414,7 +406,7 @@ def policy_check(file: str, form: str) -> None:
 @policy.command("explain")
 @click.argument("file", type=GIVEN, required=False)
 @_kind
-@_format
+@with_format
 def policy_explain(file: str | None, kind: Any, form: str) -> None:
     """Say in sentences what a policy demands; the baseline policy if no FILE is given."""
     from pratique import policies
@@ -451,7 +443,7 @@ def keys() -> None:
 @keys.command("new")
 @click.argument("path", type=PATH)
 @click.option("--curve", type=click.Choice(["P-256", "P-384", "P-521"]), default="P-256", show_default=True)
-@_format
+@with_format
 def keys_new(path: Path, curve: str, form: str) -> None:
     """Write a private key to PATH (mode 0600) and its public half beside it as .pub."""
     from pratique.signing import KeySigner
@@ -464,7 +456,7 @@ def keys_new(path: Path, curve: str, form: str) -> None:
 
 @keys.command("show")
 @click.argument("path", type=PATH, required=False)
-@_format
+@with_format
 def keys_show(path: Path | None, form: str) -> None:
     """Print a public key's fingerprint; this machine's own gate key if no PATH is given."""
     from pratique import settings, signing

@@ -13,21 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pratique import documents, ending, errors
-from pratique.cli_trust import GIVEN, PATH
+from pratique.cli_trust import GIVEN, PATH, with_format
 from pratique.watching import steps, volume
 
 if TYPE_CHECKING:
     from pratique.calibrations import Calibration
     from pratique.proposals import Reason
-
-_format = click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people or for machines.",
-)
 
 
 @click.command()
@@ -42,7 +33,7 @@ _format = click.option(
     "--sample", type=click.IntRange(0, 100_000), default=2000, show_default=True,
     help="Reference rows to keep for the test of label noise; 0 for none.",
 )  # fmt: skip
-@_format
+@with_format
 def profile(data: str, output: Path, label: str, ignore: tuple[str, ...], bins: int, sample: int, form: str) -> None:
     """Make the reference profile of a trusted dataset, against which later batches are checked."""
     from pratique import profiles
@@ -88,7 +79,7 @@ def suite() -> None:
 )  # fmt: skip
 @click.option("--min-rows", type=click.IntRange(min=20), default=50, show_default=True, help="Fewest rows of a batch.")
 @click.option("--force", is_flag=True, help="Overwrite what stands at the output, edited or not.")
-@_format
+@with_format
 def suite_init(profile: Path, output: Path, name: str, false_alarm_rate: float, min_rows: int, force: bool, form: str) -> None:
     """Propose a suite for a profile: an ordinary Great Expectations suite, for you to edit."""
     from pratique import profiles, proposals, suites
@@ -134,7 +125,7 @@ def suite_init(profile: Path, output: Path, name: str, false_alarm_rate: float, 
 @click.option("--kind", "kinds", type=GIVEN, multiple=True, help="Of poison to plant (repeatable); all kinds if not given.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn and planted.")
 @click.option("--dry-run", is_flag=True, help="Measure, and leave the suite file as it is.")
-@_format
+@with_format
 def suite_calibrate(
     suite_file: Path, held_back: Path, profile: Path, rows: int | None, clean: int, planted: int, kinds: tuple[str, ...],
     seed: int, dry_run: bool, form: str,

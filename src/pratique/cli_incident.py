@@ -10,12 +10,8 @@ from typing import Any
 import click
 
 from pratique import ending, errors, files
-from pratique.cli_trust import GIVEN, PATH, signs, trusts
+from pratique.cli_trust import GIVEN, PATH, signs, trusts, with_format
 from pratique.watching import count
-
-_format = click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For people or machines."
-)
 
 
 @click.command()
@@ -23,7 +19,7 @@ _format = click.option(
 @trusts
 @click.option("--store", type=GIVEN, help="URI of the evidence store. [default: PRATIQUE_STORE]")
 @click.option("--svg", type=PATH, help="Write a picture here, too.")
-@_format
+@with_format
 def trace(subject: str, trusted: list[Any], store: str | None, svg: Path | None, form: str) -> None:
     """Say what SUBJECT, an artifact or its digest, was made of, and which models descend from it and are in production."""
     from pratique import family_trees, tracing
@@ -102,7 +98,7 @@ def _promoted(one: Any) -> str:
 @click.option("--fast", is_flag=True, help="Read only files that seem new or changed since the last --fast (local disks).")
 @click.option("--report", type=PATH, help="Write an HTML page here.")
 @click.option("--previous", type=PATH, help="The JSON of an earlier audit: say what is another now.")
-@_format
+@with_format
 def audit(
     destination: str,
     policy: str,
@@ -200,7 +196,7 @@ def _audited(data: dict[str, Any]) -> Iterator[str]:
 @click.option("--identity", type=GIVEN, help="Revoke a keyless identity, with its --issuer.")
 @click.option("--issuer", type=GIVEN, help="The issuer of --identity.")
 @click.option("--reason", type=GIVEN, required=True, help="Why, for whoever reads the policy.")
-@_format
+@with_format
 def revoke(
     subject: str | None,
     policy: Path,

@@ -8,12 +8,9 @@ from typing import Any
 import click
 
 from pratique import ending, errors, files
-from pratique.cli_trust import GIVEN, PATH, signer_of, signs, trusts
+from pratique.cli_trust import GIVEN, PATH, signer_of, signs, trusts, with_format
 
 _SEVERITIES = ("note", "low", "medium", "high", "critical")
-_format = click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For people or machines."
-)
 
 
 @click.group()
@@ -87,7 +84,7 @@ def _said(pipeline: Path, report: Any, grave: int) -> list[str]:
 @kfp.command("sign")
 @click.argument("pipeline", type=PATH)
 @signs("")
-@_format
+@with_format
 def kfp_sign(pipeline: Path, named: Any, form: str) -> None:
     """Sign a compiled PIPELINE: the signature lies beside it, as PIPELINE.sig (OpenSSF Model Signing)."""
     from pratique import oms
@@ -101,7 +98,7 @@ def kfp_sign(pipeline: Path, named: Any, form: str) -> None:
 @click.argument("pipeline", type=PATH)
 @trusts
 @click.option("--signature", type=PATH, help="File of the signature, if it lies elsewhere.")
-@_format
+@with_format
 def kfp_verify(pipeline: Path, trusted: list[Any], signature: Path | None, form: str) -> None:
     """Verify who compiled PIPELINE, and that nobody has changed it since: before it is uploaded or run."""
     from pratique import verifying

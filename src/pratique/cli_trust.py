@@ -32,7 +32,7 @@ class _GivenPath(_Given):
 
 GIVEN = _Given()
 PATH = _GivenPath(Path)
-_format = click.option(
+with_format = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For people or machines."
 )
 
@@ -130,7 +130,7 @@ def trust() -> None:
 @click.option("--staging", is_flag=True, help="Sigstore's instance for tests.")
 @click.option("--url", type=GIVEN, help="TUF repository of another instance.")
 @click.option("--first-root", type=PATH, help="With --url: a root.json of it that you got by another way.")
-@_format
+@with_format
 def trust_fetch(folder: Path, staging: bool, url: str | None, first_root: Path | None, form: str) -> None:
     """Write trusted_root.json and signing_config.json into FOLDER, up to date. The only command that goes online for trust."""
     from pratique import settings
@@ -150,7 +150,7 @@ def trust_fetch(folder: Path, staging: bool, url: str | None, first_root: Path |
 
 @trust.command("show")
 @click.argument("file", type=PATH)
-@_format
+@with_format
 def trust_show(file: Path, form: str) -> None:
     """Say whom a trusted root trusts, and from when to when."""
     from pratique.signing.authorities import fingerprint, name
@@ -170,7 +170,7 @@ def trust_show(file: Path, form: str) -> None:
 @click.argument("bundle", type=PATH)
 @trusts
 @click.option("--output", "-o", type=PATH, required=True, help="Where to write the envelope.")
-@_format
+@with_format
 def dsse(bundle: Path, trusted: list[Any], output: Path, form: str) -> None:
     """Write a signed statement as plain DSSE, for tools that read no bundles (slsa-verifier's verify-vsa), if it holds."""
     from pratique import signing, verifying

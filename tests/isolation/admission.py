@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from pratique.isolation import yamls
+from pratique import yamls
 
 from .world import GOLDEN, Object
 

@@ -11,9 +11,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pratique import isolation
+from pratique import isolation, yamls
 from pratique.errors import Malformed
-from pratique.isolation import yamls
 from pratique.isolation.pods import pods, unread_pods
 
 from .world import IMAGE, environment, pod, service_account, thing

@@ -9,8 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pratique import isolation
-from pratique.isolation import yamls
+from pratique import isolation, yamls
 from pratique.isolation.objects import Breach, Environment, Question, Sides
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "chart.yaml"

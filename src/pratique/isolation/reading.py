@@ -18,9 +18,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pratique import documents
+from pratique import documents, yamls
 from pratique.errors import Malformed
-from pratique.isolation import yamls
 from pratique.isolation.kinds import CLUSTER_WIDE, NAMESPACED
 from pratique.isolation.objects import Environment, Thing, Unread
 from pratique.isolation.shapes import Meta

@@ -11,20 +11,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
-from pratique import documents
-from pratique.errors import ArtifactRefused
+from pratique import documents, yamls
+from pratique.errors import ArtifactRefused, Malformed
 
 MAX_BYTES = 16 << 20
 """Of a compiled pipeline. Large ones with embedded code take about 1 MB."""
 
 MAX_DEPTH = 64
 
-MAX_EVENTS = 500_000
-"""Of YAML: keys, values, beginnings and ends. The largest that anybody compiled has some ten thousand."""
-
-_PLAIN = frozenset(f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "null", "bool", "int", "float"))
+MAX_NODES = 250_000
+"""Keys and values. The largest pipeline that anybody compiled has some ten thousand."""
 
 _FIELDS: Mapping[str, frozenset[str]] = {
     "pipeline": frozenset(
@@ -330,50 +326,11 @@ def _documents(data: bytes, what: str) -> tuple[Mapping[str, Any], Mapping[str, 
     """The pipeline, and what is said to a platform about its executors: volumes, secrets, variables."""
     if len(data) > MAX_BYTES:
         raise ArtifactRefused(f"{what} has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        text = data.decode("utf-8")
-        _refuse_bombs(yaml.parse(text, Loader=loader), what)
-        nodes = list(yaml.compose_all(text, Loader=loader))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ArtifactRefused(f"{what} is not YAML: {getattr(error, 'problem', None) or type(error).__name__}") from error
-    if not 1 <= len(nodes) <= 2 or not all(isinstance(one, yaml.MappingNode) for one in nodes):
+        read = yamls.documents(data, what=what, max_depth=MAX_DEPTH, max_nodes=MAX_NODES, aliases=False)
+    except Malformed as error:
+        raise ArtifactRefused(str(error)) from error
+    if not 1 <= len(read) <= 2 or not all(isinstance(one, dict) for one in read):
         raise ArtifactRefused(f"{what} is no compiled pipeline", hint="kfp dsl compile --py pipeline.py --output pipeline.yaml")
-    pipeline, *platform = (_plain(one, what) for one in nodes)
+    pipeline, *platform = read
     return pipeline, platform[0] if platform else {}
-
-
-def _refuse_bombs(events: Iterator[yaml.Event], what: str) -> None:
-    """Before anything is built: an alias can multiply, and what is nested can exhaust the stack of who builds it."""
-    depth = 0
-    for number, event in enumerate(events):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if number > MAX_EVENTS:
-            raise ArtifactRefused(f"{what} has more than {MAX_EVENTS:,} parts")
-        if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
-            line = event.start_mark.line + 1 if event.start_mark else 0
-            raise ArtifactRefused(f"{what}, line {line}: aliases and more than {MAX_DEPTH} levels are not read")
-
-
-def _plain(node: yaml.Node, what: str) -> Any:
-    """As Python values."""
-    line = node.start_mark.line + 1
-    if node.tag not in _PLAIN or (
-        node.tag.endswith((":int", ":float")) and ":" in node.value
-    ):  # sexagesimal: slow, and no JSON
-        raise ArtifactRefused(f"{what}, line {line}: {str(node.value)[:40]!r} of the tag {node.tag[:80]} is not read")
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(inner, what) for inner in node.value]
-    if isinstance(node, yaml.MappingNode):
-        value: dict[str, Any] = {}
-        for key, inner in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.value in value:
-                raise ArtifactRefused(
-                    f"{what}, line {key.start_mark.line + 1}: the key {str(key.value)[:80]!r} is none, or appears twice"
-                )
-            value[key.value] = _plain(inner, what)
-        return value
-    try:
-        return yaml.SafeLoader("").construct_object(node)
-    except Exception as error:  # PyYAML: a KeyError for `!!bool maybe` ...
-        raise ArtifactRefused(f"{what}, line {line}: {str(node.value)[:80]!r} is not a plain value") from error

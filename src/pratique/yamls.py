@@ -37,14 +37,23 @@ _BOOL, _TEXT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
 _TAGS = {None, "!", _TEXT, "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:int", _BOOL}
 
 
-def documents(data: bytes, *, what: str) -> list[Any]:
+def documents(
+    data: bytes, *, what: str, max_depth: int = MAX_DEPTH, max_nodes: int = MAX_NODES, aliases: bool = True
+) -> list[Any]:
     """Every document of a stream.
+
+    Args:
+        data: the stream.
+        what: its name, for messages.
+        max_depth: levels of nesting.
+        max_nodes: values in all, those that an alias repeats counted again.
+        aliases: whether there may be any.
 
     Raises:
         Malformed: not YAML, a key twice or one that is no text, a tag, or nested or repeated beyond all measure.
     """
     try:
-        return list(_documents(iter(yaml.parse(data, Loader=_LOADER))))
+        return list(_documents(iter(yaml.parse(data, Loader=_LOADER)), max_depth, max_nodes, aliases))
     except yaml.YAMLError as error:
         raise Malformed(f"{what} is not YAML: {' '.join(str(error).split())[:300]}") from error
     except UnicodeDecodeError as error:
@@ -57,16 +66,16 @@ class _Refused(ValueError):
     """Why."""
 
 
-def _documents(events: Iterator[Any]) -> Iterator[Any]:
+def _documents(events: Iterator[Any], max_depth: int, max_nodes: int, aliases: bool) -> Iterator[Any]:
     count = 0
     for event in events:
         if isinstance(event, yaml.DocumentStartEvent):
-            value, size = _document(events, count)
+            value, size = _document(events, max_depth, max_nodes - count, aliases)
             count += size
             yield value
 
 
-def _document(events: Iterator[Any], count: int) -> tuple[Any, int]:
+def _document(events: Iterator[Any], max_depth: int, max_nodes: int, aliases: bool) -> tuple[Any, int]:
     """One document without recursion: `open_` holds what is still being filled, innermost last."""
     root = _Node(None)
     open_ = [root]
@@ -80,8 +89,8 @@ def _document(events: Iterator[Any], count: int) -> tuple[Any, int]:
         elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
             if event.tag not in _TAGS:
                 raise _Refused(f"the tag {event.tag!r} in {_place(event)}")
-            if len(open_) > MAX_DEPTH:
-                raise _Refused(f"it is nested more than {MAX_DEPTH} levels deep")
+            if len(open_) > max_depth:
+                raise _Refused(f"it is nested more than {max_depth} levels deep")
             open_.append(_Node({} if kind is yaml.MappingStartEvent else [], event.anchor))
             continue
         elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
@@ -90,14 +99,16 @@ def _document(events: Iterator[Any], count: int) -> tuple[Any, int]:
             if done.anchor:
                 named[done.anchor] = (value, size)
         elif kind is yaml.AliasEvent:
+            if not aliases:
+                raise _Refused(f"the alias {event.anchor!r} in {_place(event)}")
             if event.anchor not in named:
                 raise _Refused(f"the alias {event.anchor!r} in {_place(event)} names nothing that is finished before it")
             value, size = named[event.anchor]
         else:  # the end of the document
             return root.value, root.size
         open_[-1].take(value, size, event)
-        if count + open_[-1].size > MAX_NODES:
-            raise _Refused(f"it holds more than {MAX_NODES:,} values")
+        if open_[-1].size > max_nodes:
+            raise _Refused(f"it holds more than {max_nodes:,} values left to it")
     raise _Refused("it is cut off")
 
 
