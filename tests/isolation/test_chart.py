@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 import yaml
 
+from pratique import yamls
 from pratique.gate import pass_gate
-from pratique.isolation import completing, yamls
+from pratique.isolation import completing
 from pratique.isolation.roles import Access, Identity
 from pratique.policies import Policy
 from pratique.promotion import promote
